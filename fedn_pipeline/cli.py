@@ -1,0 +1,208 @@
+"""`fedn-pipeline`: one thin command per stage; the workflow's rules call exactly these.
+
+Bad input (InputError) prints its message alone and exits with status 2. Heavy imports wait until a command needs them.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from fedn_pipeline import __version__, config
+from fedn_pipeline.files import InputError
+
+
+def dataset(args, settings):
+    from fedn_pipeline.dataset import demo
+
+    demo.write(args.out, args.part, settings["demo"])
+
+
+def faces(args, settings):
+    from fedn_pipeline.faces import align, crops
+
+    name = args.video_id or args.video.stem
+    alignment_path, crops_path = align_paths(args.out, name, crops.CROPS_SUFFIX)
+    summary = align.process(args.video, alignment_path, crops_path, settings["faces"])
+    print(json.dumps(summary, indent=2))
+
+
+def align_paths(folder, name, suffix):
+    """Where stage `faces` puts a video's two files."""
+    return folder / "alignment" / f"{name}.csv", folder / "crops" / f"{name}{suffix}"
+
+
+def pretrain(args, settings):
+    from fedn_pipeline.features import pretrain as stage
+
+    print(json.dumps(stage.run(args.stills, args.out, settings["pretrain"], args.exclude), indent=2))
+
+
+def features(args, settings):
+    from fedn_pipeline.features import cache
+
+    if args.merge:
+        cache.merge(args.merge, args.out)
+        return
+    from fedn_pipeline.dataset.tables import read_videos
+    from fedn_pipeline.features import extract
+
+    if not (args.videos and args.faces and args.weights):
+        raise InputError("features: give --videos, --faces and --weights (or --merge)")
+    videos = read_videos(args.videos)
+    if args.only:
+        unknown = sorted(set(args.only) - set(videos.video_id))
+        if unknown:
+            raise InputError(f"{args.videos}: no video named {', '.join(unknown)}")
+        videos = videos[videos.video_id.isin(args.only)]
+    extract.run(videos, args.faces, args.weights, args.out, settings["backbone"])
+
+
+def _tables(args):
+    from fedn_pipeline.dataset.tables import read_events, read_videos
+
+    videos = read_videos(args.videos)
+    return videos, read_events(args.events, videos)
+
+
+def folds(args, settings):
+    if settings["folds"]["method"] == "fedn":
+        from fedn_pipeline.training import fold
+    else:
+        from fedn_pipeline.references import fold
+    fold.run(*_tables(args), args.features, args.held_out, args.out, settings, args.seed)
+
+
+def detections(args, settings):
+    from fedn_pipeline.detection import fold
+
+    print(json.dumps(fold.run(args.predictions, *_tables(args), args.out, settings), indent=2))
+
+
+def results(args, settings):
+    from fedn_pipeline.report import results as stage
+
+    stage.run(args.dataset, *_tables(args), args.folder, args.out, settings)
+
+
+def report(args, settings):
+    from fedn_pipeline.report import figures
+
+    figures.run(*_tables(args), args.faces, args.folds, args.out, settings["report"])
+
+
+def evaluate(args, settings):
+    from fedn_pipeline.dataset.tables import read_detections
+    from fedn_pipeline.evaluation.metrics import evaluate as score
+
+    videos, events = _tables(args)
+    metrics = score(videos, events, read_detections(args.detections, videos), args.threshold, settings["evaluation"])
+    if args.json:
+        print(json.dumps(metrics))
+    else:
+        for name, value in metrics.items():
+            print(f"{name:24} {'-' if value is None else value}")
+
+
+def flops(args, settings):
+    from fedn_pipeline.model.flops import count
+
+    gflop = count(settings)
+    if args.json:
+        print(json.dumps(gflop))
+    else:
+        for name, value in gflop.items():
+            print(f"{name:10} {value:9.3f} GFLOP per window (2 FLOP per MAC)")
+
+
+def parser():
+    """The whole command line."""
+    top = argparse.ArgumentParser(prog="fedn-pipeline", description="Facial expressions in long videos, stage by stage.")
+    top.add_argument("--version", action="version", version=__version__)
+    commands = top.add_subparsers(dest="command", required=True, metavar="STAGE")
+
+    def command(run, text):
+        sub = commands.add_parser(run.__name__, help=text, description=text)
+        sub.set_defaults(run=run)
+        sub.add_argument(
+            "--settings", metavar="JSON|FILE", help="configuration that differs from the defaults (config.schema.yaml)"
+        )
+        return sub
+
+    def tables(sub):
+        sub.add_argument("--videos", type=Path, required=True, metavar="CSV", help="videos.csv of the data set")
+        sub.add_argument("--events", type=Path, required=True, metavar="CSV", help="events.csv of the data set")
+
+    sub = command(dataset, "make a data set's canonical tables; for the demo also its videos and stills")
+    sub.add_argument("reader", choices=["demo"])
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+    sub.add_argument(
+        "--part", default="all", metavar="PART", help="demo: `tables`, `stills`, a video id, or `all` (the default)"
+    )
+
+    sub = command(faces, "align one video: DIR/alignment/NAME.csv and DIR/crops/NAME.mkv")
+    sub.add_argument("video", type=Path)
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--video-id", metavar="NAME", help="name of the outputs (default: the file's stem)")
+
+    sub = command(pretrain, "train the ResNet18 backbone on labelled stills")
+    sub.add_argument("--stills", type=Path, required=True, metavar="DIR", help="folder with stills.csv")
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="weights, safetensors")
+    sub.add_argument("--exclude", metavar="PHOTOGRAPH", help="leave out the stills made from this photograph")
+
+    sub = command(features, "embed crops with the frozen backbone, or merge parts into one cache")
+    sub.add_argument("--videos", type=Path, metavar="CSV")
+    sub.add_argument("--only", nargs="+", metavar="VIDEO_ID")
+    sub.add_argument("--faces", type=Path, metavar="DIR", help="folder with alignment/ and crops/")
+    sub.add_argument("--weights", type=Path, metavar="FILE")
+    sub.add_argument("--merge", type=Path, nargs="+", metavar="PART")
+    sub.add_argument("--out", type=Path, required=True, metavar="H5")
+
+    sub = command(folds, "train without one held-out group and predict it (or run a reference method)")
+    tables(sub)
+    sub.add_argument("--features", type=Path, required=True, metavar="H5")
+    sub.add_argument("--held-out", required=True, metavar="NAME", help="value of the group column, e.g. a subject")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    sub = command(detections, "decode a fold's raw predictions, suppress, choose the threshold")
+    tables(sub)
+    sub.add_argument("--predictions", type=Path, required=True, metavar="H5")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    sub = command(results, "score all folds of all experiments: the results table")
+    tables(sub)
+    sub.add_argument("--dataset", required=True, metavar="NAME")
+    sub.add_argument("--folder", type=Path, required=True, metavar="DIR", help="holds EXPERIMENT/seedN/folds/NAME/")
+    sub.add_argument("--out", type=Path, required=True, metavar="STEM", help="writes STEM.csv, STEM.md, STEM.tex")
+
+    sub = command(report, "timeline of every video and a contact sheet of its crops")
+    tables(sub)
+    sub.add_argument("--faces", type=Path, required=True, metavar="DIR", help="folder with alignment/ and crops/")
+    sub.add_argument("--folds", type=Path, required=True, metavar="DIR", help="one experiment's seedN folder")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    sub = command(evaluate, "score any detections file by the project's strict protocol")
+    tables(sub)
+    sub.add_argument("--detections", type=Path, required=True, metavar="CSV")
+    sub.add_argument("--threshold", type=float, help="keep detections from this confidence on (default: column `kept`)")
+    sub.add_argument("--json", action="store_true")
+
+    sub = command(flops, "GFLOP per window, counted as in the paper")
+    sub.add_argument("--json", action="store_true")
+    return top
+
+
+def main(argv=None):
+    """Run a command; the process's exit status."""
+    args = parser().parse_args(argv)
+    try:
+        args.run(args, config.from_argument(args.settings))
+    except InputError as error:
+        print(f"fedn-pipeline {args.command}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Configuration: one schema (config.schema.yaml) gives every key, default and check.
+
+The workflow merges `config/config.yaml`, `config/datasets/NAME.yaml`, `config/experiments/NAME.yaml` and what the
+command line says (`--config`), in this order, and hands each stage its own sections as JSON (`--settings`).
+A stage fills the rest with the schema's defaults, so it runs without Snakemake too.
+"""
+
+import difflib
+import json
+from functools import cache
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from fedn_pipeline.files import InputError
+
+
+@cache
+def schema():
+    """The JSON schema as a dictionary."""
+    return yaml.safe_load((Path(__file__).parent / "config.schema.yaml").read_text(encoding="utf-8"))
+
+
+def _fill(node, value):
+    """A copy of `value` in which every absent key of an object schema has its default."""
+    if node.get("type") != "object" or not isinstance(value, dict):
+        return value
+    filled = dict(value)
+    for key, child in node.get("properties", {}).items():
+        filled[key] = _fill(child, filled.get(key, child.get("default")))
+    return filled
+
+
+def _explain(error, where):
+    """One line for one schema violation, with the nearest known key for a misspelt one."""
+    place = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        lines = []
+        for key in sorted(set(error.instance) - set(known)):
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean `{near[0]}`?" if near else f"; known: {', '.join(sorted(known))}"
+            lines.append(f"{where}: unknown key `{'.'.join(filter(None, [place, key]))}`{hint}")
+        return "\n".join(lines)
+    return f"{where}: `{place}`: {error.message}"
+
+
+def validate(settings, where="settings"):
+    """Settings with all defaults filled in. Raises InputError with every problem at once."""
+    errors = sorted(Draft202012Validator(schema()).iter_errors(settings), key=lambda error: list(error.path))
+    if errors:
+        raise InputError("\n".join(_explain(error, where) for error in errors))
+    return _fill(schema(), settings)
+
+
+def merge(*layers):
+    """Later layers win, key by key within objects; lists are replaced whole."""
+    merged = {}
+    for layer in layers:
+        for key, value in (layer or {}).items():
+            both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+            merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def read_yaml(path):
+    """One YAML file as a dictionary, checked against the schema by itself so that errors name the file."""
+    path = Path(path)
+    if not path.is_file():
+        near = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
+        raise InputError(f"{path}: no such file; there are: {near}")
+    try:
+        layer = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(layer, dict):
+        raise InputError(f"{path}: must hold sections with keys, found a {type(layer).__name__}")
+    validate(layer, where=str(path))
+    return layer
+
+
+def resolve(folder, dataset, experiment=None, overrides=None):
+    """All settings of one data set and experiment, defaults filled in (`folder` is `config/`)."""
+    folder = Path(folder)
+    layers = [read_yaml(folder / "config.yaml"), read_yaml(folder / "datasets" / f"{dataset}.yaml")]
+    if experiment is not None:
+        layers.append(read_yaml(folder / "experiments" / f"{experiment}.yaml"))
+    validate(overrides or {}, where="--config")
+    return validate(merge(*layers, overrides or {}))
+
+
+def from_argument(text):
+    """Settings of a command's `--settings`: JSON text, a YAML or JSON file, or nothing for all defaults."""
+    if not text:
+        return validate({})
+    if text.lstrip().startswith("{"):
+        try:
+            return validate(json.loads(text), where="--settings")
+        except json.JSONDecodeError as error:
+            raise InputError(f"--settings: not valid JSON: {error}") from error
+    return validate(read_yaml(text), where=text)
+
+
+def method(folder, experiment):
+    """`folds.method` of an experiment's own file (config/experiments/), whatever the data set."""
+    layer = read_yaml(Path(folder) / "experiments" / f"{experiment}.yaml")
+    return validate(layer)["folds"]["method"]

@@ -1,0 +1,36 @@
+"""Stage `detections`: one fold's raw predictions -> `detections.csv` and `threshold.json`.
+
+The threshold is the one that is best on the fold's held-out training subjects; its test subject has no say in it
+(evaluation.md, "How the threshold is chosen").
+"""
+
+from fedn_pipeline.detection import candidates
+from fedn_pipeline.detection.threshold import choose_threshold
+from fedn_pipeline.files import write_csv, write_json
+
+
+def finish(test, held_out, held_out_videos, events, folder, settings):
+    """Choose the threshold on `held_out` detections, mark the `test` ones as kept, write both files.
+
+    `settings` holds all sections. Returns the threshold's record.
+    """
+    ids = set(held_out_videos.video_id)
+    chosen = choose_threshold(
+        held_out, events[events.video_id.isin(ids)], held_out_videos, settings["evaluation"]["iou"]
+    )
+    test = test.assign(kept=(test.confidence >= chosen["threshold"]).astype(int))
+    record = {**chosen, "held_out_videos": sorted(ids), "protocol": "held_out"}
+    write_json(folder / "threshold.json", record)
+    write_csv(folder / "detections.csv", test, float_format="%.9g")
+    return record
+
+
+def run(predictions_path, videos, events, folder, settings):
+    """Detections and threshold of a fold of the network, written into `folder`."""
+    roles, classes = candidates.read_raw(predictions_path)
+    tables = {
+        role: candidates.of_videos(roles.get(role, {}), classes, settings["detections"])
+        for role in ("test", "held_out")
+    }
+    held_out_videos = videos[videos.video_id.isin(roles.get("held_out", {}))]
+    return finish(tables["test"], tables["held_out"], held_out_videos, events, folder, settings)

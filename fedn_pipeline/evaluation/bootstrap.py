@@ -1,0 +1,97 @@
+"""Confidence intervals over subjects, and paired differences of two methods on the same draws.
+
+The last step of the evaluation: subjects are drawn with replacement, all runs (seeds, chance draws) of a
+method inside each draw, and the interval lies between percentiles of the draws (Efron & Tibshirani 1993,
+percentile method). Matches do not depend on the draw, so a draw is a weight per subject. Source:
+evaluation.md, "Uncertainty".
+"""
+
+import logging
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from fedn_pipeline.evaluation.metrics import (
+    COUNTS,
+    METRICS,
+    collect,
+    default_settings,
+    score,
+    subjects,
+    with_kept,
+)
+from fedn_pipeline.files import InputError
+
+log = logging.getLogger(__name__)
+
+
+class Interval(NamedTuple):
+    """A value and its confidence interval; None where undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def summarise(videos, events, runs, settings=None):
+    """Every count and metric of a method with its confidence interval: name -> `(value, low, high)`.
+
+    `runs`: detection tables (with `kept`) of one method, one per seed or chance draw. Value and every draw
+    are the mean over the runs in which the metric is defined. Draws in which it is undefined in all runs are
+    left out of the percentiles, and their number is logged. With a single subject there is no interval
+    (None). `settings`: section `evaluation` of the schema.
+    """
+    settings = settings or default_settings()
+    weights = draw_weights(len(subjects(videos)), settings)
+    scores = _mean_scores(videos, events, runs, weights, settings)
+    return {name: _interval(name, values, weights, settings) for name, values in scores.items()}
+
+
+def paired_difference(videos, events, runs_a, runs_b, settings=None):
+    """Method a minus method b on the same draws: name -> `(difference, low, high)`; see `summarise`.
+
+    An interval above 0 means that a is better; draws in which either method is undefined are left out.
+    """
+    settings = settings or default_settings()
+    weights = draw_weights(len(subjects(videos)), settings)
+    a, b = (_mean_scores(videos, events, runs, weights, settings) for runs in (runs_a, runs_b))
+    return {name: _interval(name, a[name] - b[name], weights, settings) for name in a}
+
+
+def draw_weights(n_subjects, settings):
+    """How often each subject counts `[1 + n_draws, n_subjects]`; row 0 is the sample itself, all ones."""
+    random = np.random.default_rng(settings["bootstrap_seed"])
+    drawn = random.integers(0, n_subjects, size=(settings["bootstrap_draws"], n_subjects))
+    weights = np.stack([(drawn == subject).sum(axis=1) for subject in range(n_subjects)], axis=1)
+    return np.concatenate([np.ones((1, n_subjects), dtype=weights.dtype), weights])
+
+
+def _mean_scores(videos, events, runs, weights, settings):
+    """Name -> `[1 + n_draws]`, mean over the runs in which the metric is defined."""
+    if not runs:
+        raise InputError("evaluation: a method needs at least one detection table")
+    defined = {name: np.zeros(len(weights)) for name in COUNTS + METRICS}
+    total = {name: np.zeros(len(weights)) for name in COUNTS + METRICS}
+    for detections in tqdm(runs, desc="bootstrap", unit="run", disable=len(runs) == 1):
+        scores = score(collect(videos, events, with_kept(detections), settings), weights)
+        for name, values in scores.items():
+            defined[name] += ~np.isnan(values)
+            total[name] += np.nan_to_num(values, nan=0.0)
+    return {name: np.where(defined[name] > 0, total[name] / np.maximum(defined[name], 1), np.nan) for name in total}
+
+
+def _interval(name, scores, weights, settings):
+    """Percentile interval of one metric from its scores `[1 + n_draws]`."""
+    value, draws = scores[0], scores[1:]
+    defined = draws[~np.isnan(draws)]
+    if np.isnan(value):
+        return Interval(None, None, None)
+    if len(defined) < len(draws):
+        n_undefined = len(draws) - len(defined)
+        log.warning("%s: undefined in %d of %d bootstrap draws, left out", name, n_undefined, len(draws))
+    if weights.shape[1] < 2 or not len(defined):
+        return Interval(float(value), None, None)
+    tail = (1 - settings["confidence_level"]) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return Interval(float(value), float(low), float(high))

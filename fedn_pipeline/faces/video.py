@@ -1,0 +1,253 @@
+"""Decode a video onto one fixed frame axis, and say which of its frames are damaged.
+
+First step of the faces stage; also the one way in which any stage looks at a video's pictures. Each packet is
+decoded under its own try (PyAV), so damage costs the frames it hits and no others.
+
+Promises that README and the model rely on:
+
+- Frame k is the k-th picture of the source. A picture that cannot be decoded, that the decoder flags as corrupt, or
+  that is predicted from such a one (all up to the next key frame) keeps its place: the last good picture is repeated
+  (before the first good one: that one), and the frame is marked as damaged. Labels never shift.
+- Frames lost with the container's own structure are put back where the time stamps, or the bytes between packets,
+  show the hole; in a file without any sign of damage, uneven time stamps are a variable frame rate and stay as they are.
+- A file cut short ends where its last packet ends: `n_frames` is what can be decoded, `header_frames` what the
+  container announced (None if it does not say), and the difference is reported, never filled.
+- Damage that leaves a picture decodable (some in MJPEG) cannot be seen by anybody and is not marked.
+- A missing, empty or unreadable file, or one without a decodable picture, raises InputError naming it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from fedn_pipeline.files import InputError
+
+# Decoders that hide their errors unless told not to; the others flag or raise by themselves.
+STRICT_CODECS = {"mjpeg"}
+# A strict decoder that complains of more frames than this objects to the encoder's habits, not to damage.
+STRICT_TOLERANCE = 0.5
+# The header's frame count, where it is an estimate from the duration, may be wrong by this share and one frame.
+DURATION_TOLERANCE = 0.01
+# Time stamps are regular, so that a hole in them means lost frames, when this share of the steps is alike.
+REGULAR_SHARE = 0.9
+# Bytes that belong to no packet held lost ones when they are at least this share of a median packet.
+SMALLEST_LOST_PACKET = 0.25
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """A video's frame axis: `damaged` and `missing` `[n_frames]` bool (missing: damaged, and not decodable at all)."""
+
+    n_frames: int
+    header_frames: int | None
+    fps: float
+    width: int
+    height: int
+    damaged: np.ndarray
+    missing: np.ndarray
+    strict: bool
+
+    @property
+    def n_damaged(self):
+        return int(self.damaged.sum())
+
+    def warnings(self):
+        """Sentences for the user about damaged and absent frames; empty for a sound file."""
+        found = []
+        if self.n_damaged:
+            first = int(np.argmax(self.damaged))
+            found.append(
+                f"{self.n_damaged} of {self.n_frames} frames are damaged (the first is frame {first}); "
+                "they repeat the last good picture"
+            )
+        if self.header_frames is not None and self.header_frames > self.n_frames:
+            found.append(
+                f"the file announces {self.header_frames} frames but holds {self.n_frames}: it was cut short"
+            )
+        return found
+
+
+@dataclass
+class _Scan:
+    """What one decoding of the whole file saw; packets in file order, frames in presentation order."""
+
+    packet_times: list  # ticks; the packet's number where the container gives none
+    packet_bytes: list  # (first byte, byte after the last)
+    frame_times: list
+    corrupt: list  # per frame: flagged by the decoder
+    key: list  # per frame: needs no other frame
+    hurt: bool  # an error or a flag was seen anywhere
+    shape: tuple  # upright (height, width)
+
+
+def _open(path, strict):
+    """The container and its first video stream, decoded on one thread; InputError when there is none."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such video file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the video file is empty (0 bytes)")
+    try:
+        container = av.open(str(path))
+    except av.error.FFmpegError as error:
+        raise InputError(f"{path}: cannot be read as a video ({error.strerror})") from error
+    if not container.streams.video:
+        container.close()
+        raise InputError(f"{path}: the file has no video stream")
+    stream = container.streams.video[0]
+    stream.codec_context.thread_count = 1
+    if strict:
+        stream.codec_context.options = {"err_detect": "explode"}
+    return container, stream
+
+
+def _decoded(container, stream):
+    """Yield `(packet, frames, failed)` per packet, then None for the packet when the decoder is flushed."""
+    demuxer = container.demux(stream)
+    while True:
+        try:
+            packet = next(demuxer, None)
+        except av.error.FFmpegError:
+            packet = None  # the container itself is broken here: what follows cannot be found
+        flushing = packet is None or not packet.size
+        try:
+            frames, failed = stream.codec_context.decode(None if flushing else packet), False
+        except av.error.FFmpegError:
+            frames, failed = [], True
+        yield (None if flushing else packet), frames, failed
+        if flushing:
+            return
+
+
+def _upright(frame, width=None, height=None):
+    """A decoded frame as RGB uint8 `[height, width, 3]`, turned by the container's rotation mark."""
+    turns = round(frame.rotation / 90) % 4
+    if turns % 2:
+        width, height = height, width
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24", width=width, height=height), turns))
+
+
+def _scan(path, strict):
+    """Decode the whole file once, keeping only times and flags."""
+    container, stream = _open(path, strict)
+    scan = _Scan([], [], [], [], [], hurt=False, shape=None)
+    with container:
+        for packet, frames, failed in _decoded(container, stream):
+            if packet is not None and not packet.is_discard:
+                time = packet.pts if packet.pts is not None else packet.dts
+                scan.packet_times.append(len(scan.packet_times) if time is None else time)
+                start = packet.pos or 0
+                scan.packet_bytes.append((start, start + packet.size))
+                scan.hurt |= packet.is_corrupt
+            for frame in frames:
+                scan.frame_times.append(frame.pts)
+                scan.corrupt.append(frame.is_corrupt)
+                scan.key.append(frame.key_frame)
+                scan.shape = scan.shape or _upright(frame).shape[:2]
+            scan.hurt |= failed or any(frame.is_corrupt for frame in frames)
+        announced = stream.frames or None
+        fps = float(stream.average_rate or stream.guessed_rate or 0)
+        duration_s = (container.duration or 0) / av.time_base
+    return scan, announced, fps, duration_s
+
+
+def _spread(total, shares):
+    """Whole numbers `[n]` that sum to `total` and follow `shares` `[n]`."""
+    edges = np.rint(total * np.cumsum(shares) / np.sum(shares)).astype(int)
+    return np.diff(edges, prepend=0)
+
+
+def _lost_after(scan, announced):
+    """How many frames the container lost after each packet `[n_packets]`, packets in order of time."""
+    order = np.argsort(scan.packet_times, kind="stable")
+    times = np.asarray(scan.packet_times)[order]
+    lost = np.zeros(len(times), dtype=int)
+    if len(times) < 3:
+        return lost
+    steps = np.diff(times)
+    usual = max(np.median(steps), 1)
+    if np.mean(np.abs(steps - usual) <= 0.1 * usual + 1) >= REGULAR_SHARE:
+        lost[:-1] = np.maximum(np.rint(steps / usual).astype(int) - 1, 0)
+    n_lost = (announced or 0) - len(times)
+    if not lost.any() and n_lost > 0:
+        # AVI numbers its packets as it finds them: a lost one shows only as bytes that belong to none.
+        starts, ends = np.asarray(scan.packet_bytes).T
+        holes = np.append(starts[1:] - ends[:-1], 0)
+        holes[holes < np.median(ends - starts) * SMALLEST_LOST_PACKET] = 0
+        if holes.any():
+            lost = _spread(n_lost, holes)[order]
+    return lost
+
+
+def _missing(scan, announced):
+    """Which places of the frame axis hold no decoded picture, `[n_frames]` bool."""
+    n_decoded = len(scan.frame_times)
+    if not scan.hurt:
+        return np.zeros(n_decoded, dtype=bool)
+    delivered = set(scan.frame_times)
+    missing = []
+    for time, lost in zip(sorted(scan.packet_times), _lost_after(scan, announced), strict=True):
+        missing += [time not in delivered] + [True] * lost
+    missing = np.array(missing, dtype=bool)
+    if (~missing).sum() != n_decoded:  # times that do not tell frames apart: only the count can be kept
+        missing = np.arange(max(len(missing), n_decoded)) >= n_decoded
+    return missing
+
+
+def _spoilt(missing, corrupt, key):
+    """Damage and what is predicted from it, up to the next sound key frame, `[n_frames]` bool."""
+    spoilt, damaged = False, []
+    flags = iter(zip(corrupt, key, strict=True))
+    for gone in missing:
+        is_corrupt, is_key = (True, False) if gone else next(flags)
+        spoilt = is_corrupt or (spoilt and not is_key)
+        damaged.append(spoilt)
+    return np.array(damaged, dtype=bool)
+
+
+def _strict(path):
+    container, stream = _open(path, strict=False)
+    with container:
+        return stream.codec_context.name in STRICT_CODECS
+
+
+def probe(path, strict=None):
+    """Decode `path` once and return its VideoInfo. Raises InputError (module docstring)."""
+    strict = _strict(path) if strict is None else strict
+    scan, announced, fps, duration_s = _scan(path, strict)
+    missing = _missing(scan, announced)
+    damaged = _spoilt(missing, scan.corrupt, scan.key)
+    if strict and damaged.mean() > STRICT_TOLERANCE:
+        return probe(path, strict=False)
+    if not len(damaged) or damaged.all():
+        raise InputError(f"{path}: no frame of the video can be decoded")
+    if not fps:
+        raise InputError(f"{path}: the video has no frame rate")
+    if announced is None and duration_s * fps > len(damaged) * (1 + DURATION_TOLERANCE) + 1:
+        announced = round(duration_s * fps)
+    height, width = scan.shape
+    return VideoInfo(len(damaged), announced, fps, width, height, damaged, missing, strict)
+
+
+def frames(path, info=None):
+    """Yield each frame of `path` as RGB uint8 `[height, width, 3]`, `info.n_frames` in all; one is held at a time.
+
+    `info` is `probe(path)`, computed when not given. Raises InputError as `probe` does.
+    """
+    info = info or probe(path)
+    container, stream = _open(path, info.strict)
+    with container:
+        decoded = (frame for _, found, _ in _decoded(container, stream) for frame in found)
+        picture, waiting = None, 0
+        for missing, damaged in zip(info.missing, info.damaged, strict=True):
+            frame = None if missing else next(decoded)
+            if not damaged:
+                picture = _upright(frame, info.width, info.height)
+            if picture is None:
+                waiting += 1  # damage before the first good picture: that one will stand in
+                continue
+            for _ in range(waiting + 1):
+                yield picture
+            waiting = 0

@@ -1,0 +1,76 @@
+"""The feature cache: one HDF5 file per data set and backbone, one group per video (house.md, "features").
+
+Group: `features [n_steps, D] float16` and `valid [n_steps] bool` on the 30 fps axis (False: no face there), attributes
+`frame_stride`, `source_sha256`, `weights_sha256`, `precision`, `version`. Every dataset carries a fletcher32 checksum.
+"""
+
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+
+from fedn_pipeline.files import InputError, whole
+
+CHUNK_STEPS = 64  # a window reads 134 steps: three chunks
+
+
+@dataclass
+class Features:
+    """features [n_steps, D] float16; valid [n_steps] bool; attributes: provenance of both."""
+
+    features: np.ndarray
+    valid: np.ndarray
+    attributes: dict
+
+
+def write_group(file, video, entry):
+    """Add one video to an open HDF5 file."""
+    group = file.create_group(video)
+    for name, array in (("features", entry.features), ("valid", entry.valid)):
+        chunks = (min(CHUNK_STEPS, len(array)), *array.shape[1:])
+        group.create_dataset(name, data=array, chunks=chunks, fletcher32=True)
+    for key, value in entry.attributes.items():
+        group.attrs[key] = value
+
+
+def read(path, video):
+    """One video's Features. Raises InputError naming file and video if it is absent or its checksum fails."""
+    with h5py.File(path) as file:
+        if video not in file:
+            raise InputError(
+                f"{path}: no features of video {video}; rebuild the file with the `features` rule"
+            )
+        try:
+            group = file[video]
+            return Features(group["features"][:], group["valid"][:], dict(group.attrs))
+        except OSError as error:
+            raise InputError(
+                f"{path}: video {video}: damaged ({error}); delete the file and run again"
+            ) from error
+
+
+def provenance(path):
+    """Attributes that hold for a whole merged file: backbone, weights_sha256, precision, version."""
+    with h5py.File(path) as file:
+        return {key: str(value) for key, value in file.attrs.items()}
+
+
+def merge(parts, path):
+    """One file out of the batches' files, videos in sorted order; refuses mixed provenance of the weights.
+
+    The file's name is the backbone's (house.md), kept in its attributes.
+    """
+    with whole(path) as partial, h5py.File(partial, "w") as merged:
+        sources = {}
+        for part in parts:
+            with h5py.File(part) as file:
+                sources.update({video: part for video in file})
+        for video in sorted(sources):
+            with h5py.File(sources[video]) as file:
+                file.copy(video, merged)
+        merged.attrs["backbone"] = path.stem
+        for key in ("weights_sha256", "precision", "version"):
+            values = sorted({str(group.attrs[key]) for group in merged.values()})
+            if len(values) > 1:
+                raise InputError(f"{path}: parts differ in {key}: {values}; delete the parts and run again")
+            merged.attrs[key] = values[0]

@@ -1,0 +1,80 @@
+"""Crops of a batch of videos -> frozen ResNet18 -> their part of the feature cache (stage `features`).
+
+The model is loaded once per batch. Each distinct source frame that the 30 fps axis needs is embedded once.
+"""
+
+import h5py
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from fedn_pipeline import __version__, compute, intervals
+from fedn_pipeline.faces import alignment, crops
+from fedn_pipeline.features import backbone, cache
+from fedn_pipeline.files import InputError, sha256, whole
+
+
+def embed(images, network, batch_size, precision, device):
+    """Iterator of uint8 crops `[224, 224, 3]` -> features `[n, 512]` float32."""
+    outputs, batch = [], []
+
+    def flush():
+        with torch.inference_mode(), compute.autocast(precision, device):
+            outputs.append(network(backbone.normalise(np.stack(batch)).to(device)).float().cpu().numpy())
+        batch.clear()
+
+    for image in images:
+        batch.append(image)
+        if len(batch) == batch_size:
+            flush()
+    if batch:
+        flush()
+    return np.concatenate(outputs) if outputs else np.zeros((0, backbone.WIDTH), dtype=np.float32)
+
+
+def video_features(row, crops_path, alignment_path, network, settings, device):
+    """Features of one video (`row` of videos.csv) on the 30 fps axis; zeros and `valid` False where no face is."""
+    precision = compute.choose_precision(settings["precision"], device)
+    table = alignment.read(alignment_path)
+    if len(table) != row.n_frames:
+        raise InputError(f"{alignment_path}: {len(table)} rows, videos.csv says {row.n_frames} frames")
+    source = intervals.source_frames(len(table), row.fps)  # [n_steps]
+    has_face = (table.status != "missing").to_numpy()
+    needed = np.zeros(len(table), dtype=bool)
+    needed[source] = True
+    needed &= has_face
+    wanted = (image for image, use in zip(crops.read(crops_path), needed, strict=True) if use)
+    progress = tqdm(
+        wanted, desc=f"features {row.video_id}", total=int(needed.sum()), unit="frame", mininterval=5
+    )
+    per_frame = np.zeros((len(table), backbone.WIDTH), dtype=np.float32)
+    per_frame[needed] = embed(progress, network, settings["batch_size"], precision, device)
+    if not np.isfinite(per_frame).all():
+        raise FloatingPointError(
+            f"{crops_path}: features are not finite (frame {np.argwhere(~np.isfinite(per_frame))[0][0]})"
+        )
+    return per_frame[source].astype(np.float16), has_face[source], precision
+
+
+def run(videos, faces_folder, weights, path, settings):
+    """Features of all rows of `videos` into one HDF5 file at `path`.
+
+    Crops and alignments are `faces_folder/{crops,alignment}/{video_id}.*`; `settings` is section `backbone`.
+    """
+    device = compute.prepare(0, settings["threads"])
+    network, weights_hash = backbone.load(weights).to(device), sha256(weights)
+    with whole(path) as partial, h5py.File(partial, "w") as file:
+        for row in videos.itertuples():
+            crops_path = faces_folder / "crops" / f"{row.video_id}{crops.CROPS_SUFFIX}"
+            alignment_path = faces_folder / "alignment" / f"{row.video_id}.csv"
+            features, valid, precision = video_features(
+                row, crops_path, alignment_path, network, settings, device
+            )
+            attributes = {
+                "frame_stride": 1,
+                "source_sha256": sha256(crops_path),
+                "weights_sha256": weights_hash,
+                "precision": precision,
+                "version": __version__,
+            }
+            cache.write_group(file, row.video_id, cache.Features(features, valid, attributes))

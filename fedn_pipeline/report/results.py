@@ -1,0 +1,60 @@
+"""Stage `results`: every fold of every experiment -> one table row each, and the paired differences to the first.
+
+Reads `EXPERIMENT/seedN/folds/NAME/{detections.csv, threshold.json, fold.json}`; refuses folds that do not cover the data
+set's videos exactly once, so that a stale or missing fold can never hide in an average.
+"""
+
+import json
+from collections import Counter
+
+import pandas as pd
+
+from fedn_pipeline.dataset.tables import read_detections
+from fedn_pipeline.evaluation.bootstrap import paired_difference, summarise
+from fedn_pipeline.files import InputError, write_csv
+from fedn_pipeline.report import table
+
+
+def read_run(folder, videos):
+    """One experiment with one seed: `(detection tables, fold records)`; several tables if a column `draw` splits them.
+
+    Raises InputError if the folds in `folder/folds` miss a video or test one twice.
+    """
+    records, tables = [], []
+    for path in sorted(folder.glob("folds/*/fold.json")):
+        threshold = json.loads((path.parent / "threshold.json").read_text(encoding="utf-8"))
+        records.append({**json.loads(path.read_text(encoding="utf-8")), "protocol": threshold["protocol"]})
+        tables.append(read_detections(path.parent / "detections.csv", videos))
+    tested = Counter(video for record in records for video in record["test_videos"])
+    wrong = sorted(video for video in set(tested) | set(videos.video_id) if tested[video] != 1)
+    if wrong:
+        raise InputError(f"{folder}: videos tested not exactly once: {wrong[:5]}; delete stale folds and run again")
+    whole = pd.concat(tables, ignore_index=True)
+    if "draw" in whole:
+        return [part.drop(columns="draw") for _, part in whole.groupby("draw")], records
+    return [whole], records
+
+
+def run(dataset, videos, events, folder, stem, settings):
+    """Write `stem.csv`, `.md`, `.tex` and `stem_differences.csv`. `settings`: sections run, dataset, evaluation."""
+    experiments, seeds = settings["run"]["experiments"], settings["run"]["seeds"]
+    labels, evaluation = settings["dataset"]["labels"], settings["evaluation"]
+    runs, rows, differences = {}, [], []
+    for experiment in experiments:
+        runs[experiment], records = [], []
+        for seed in seeds:
+            tables, found = read_run(folder / experiment / f"seed{seed}", videos)
+            runs[experiment] += tables
+            records += found
+        weights = sorted({f"{record['backbone']} ({record['weights_sha256'][:8]})" for record in records})
+        rows.append({
+            "dataset": dataset, "labels": labels, "method": experiment, "source": "ours",
+            "metrics": summarise(videos, events, runs[experiment], evaluation),
+            "weights": "; ".join(weights), "protocol": "; ".join(sorted({r["protocol"] for r in records})),
+            "seeds": " ".join(map(str, seeds)), "omitted_videos": "",
+        })  # fmt: skip
+    for other in experiments[1:]:
+        for metric, value in paired_difference(videos, events, runs[experiments[0]], runs[other], evaluation).items():
+            differences.append({"method": experiments[0], "minus": other, "metric": metric, **value._asdict()})
+    table.write(table.results_table(rows), stem)
+    write_csv(stem.with_name(f"{stem.name}_differences.csv"), pd.DataFrame(differences))

@@ -1,0 +1,48 @@
+"""One fold's data in memory: all its features as one tensor, its windows as index lists, its targets.
+
+Loaded once per fold from the merged feature cache; batches are gathered by index (model.md, parts.md "HDF5").
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fedn_pipeline import intervals
+from fedn_pipeline.features import cache
+from fedn_pipeline.training import windows as windowing
+
+
+@dataclass
+class Videos:
+    """V videos: ids; n_steps [V] on the 30 fps axis; features [sum of n_steps, D] float32, laid end to end."""
+
+    ids: tuple
+    n_steps: np.ndarray
+    features: torch.Tensor
+
+    def windows(self, settings, stride):
+        """Windows at `stride` and the row of every frame they read, `[W, frames_read]` tensor."""
+        cut = windowing.cut(self.n_steps, settings, stride)
+        index = windowing.gather_index(cut, self.n_steps, settings)
+        return cut, torch.from_numpy(index).to(self.features.device)
+
+
+def load(features_path, ids, device):
+    """Features of the videos `ids` as one tensor on `device`."""
+    arrays = [cache.read(features_path, video).features for video in ids]
+    features = torch.from_numpy(np.concatenate(arrays).astype(np.float32)).to(device)
+    return Videos(tuple(ids), np.array([len(a) for a in arrays]), features)
+
+
+def events_on_feature_axis(events, videos, ids, classes):
+    """Per video `(intervals [e, 2] on the 30 fps axis, classes [e])`; class -1 for an emotion not in `classes`."""
+    fps = videos.set_index("video_id").fps
+    code = {emotion: number for number, emotion in enumerate(classes)}
+    result = []
+    for video in ids:
+        rows = events[events.video_id == video].sort_values(["onset", "offset"])
+        spans = intervals.to_feature_axis(intervals.half_open(rows.onset, rows.offset), fps[video])
+        labels = np.array([code.get(emotion, -1) for emotion in rows.emotion], dtype=np.int64)
+        result.append((spans.reshape(-1, 2), labels))
+    return result

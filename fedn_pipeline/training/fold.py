@@ -1,0 +1,74 @@
+"""Stage `folds`: train without one held-out group, predict it (Fang et al. 2025, leave-one-subject-out).
+
+Writes `checkpoint.safetensors`, `training_log.csv`, `predictions.h5` and `fold.json`; a fold re-run alone gives the same bytes on
+the CPU, because nothing but its seed, configuration and data enter it.
+"""
+
+import json
+
+import pandas as pd
+from safetensors.torch import save_file
+
+from fedn_pipeline import __version__, compute
+from fedn_pipeline.dataset.tables import emotions
+from fedn_pipeline.detection.candidates import RawPredictions, write_raw
+from fedn_pipeline.features import cache
+from fedn_pipeline.files import whole, write_csv, write_json
+from fedn_pipeline.training import data, loop
+from fedn_pipeline.training.split import split
+
+
+def _raw(network, loaded, videos, features_path, settings, device):
+    """RawPredictions of loaded videos, by id."""
+    rows = videos.set_index("video_id")
+    return {
+        video: RawPredictions(
+            *outputs,
+            cache.read(features_path, video).valid,
+            float(rows.fps[video]),
+            int(rows.n_frames[video]),
+        )
+        for video, outputs in loop.predict(network, loaded, settings, device).items()
+    }
+
+
+def write_record(folder, parts, held_out, features_path, seed):
+    """`fold.json`: what was held out, who was tested, on which weights; the results stage checks folds by it."""
+    attributes = cache.provenance(features_path)
+    record = {"held_out": held_out, "seed": seed, "test_videos": sorted(parts.test), **attributes}
+    write_json(folder / "fold.json", record)
+
+
+def run(videos, events, features_path, held_out, folder, settings, seed):
+    """Train and predict the fold that tests group `held_out`; all sections of `settings` are read."""
+    device = compute.prepare(seed, settings["training"]["threads"])
+    parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"])
+    classes = emotions(events)
+    loaded = {
+        name: data.load(features_path, getattr(parts, name), device) for name in ("train", "held_out", "test")
+    }
+    truth = {
+        name: data.events_on_feature_axis(events, videos, loaded[name].ids, classes)
+        for name in ("train", "held_out")
+    }
+    network, log = loop.train(
+        loaded["train"], truth["train"], loaded["held_out"], truth["held_out"],
+        classes, settings, seed, device, label=f"without {held_out}",
+    )  # fmt: skip
+    roles = {
+        role: _raw(network, loaded[role], videos, features_path, settings, device)
+        for role in ("test", "held_out")
+    }
+    metadata = {
+        "classes": classes,
+        "held_out": held_out,
+        "seed": seed,
+        "settings": settings,
+        "version": __version__,
+    }
+    with whole(folder / "checkpoint.safetensors") as partial:
+        tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
+        save_file(tensors, partial, metadata={"fedn_pipeline": json.dumps(metadata, sort_keys=True)})
+    write_csv(folder / "training_log.csv", pd.DataFrame(log))
+    write_raw(folder / "predictions.h5", roles, classes)
+    write_record(folder, parts, held_out, features_path, seed)

@@ -1,0 +1,128 @@
+"""The training loop: Adam on the windows of a fold's training subjects (Fang et al. 2025; model.md, "Training").
+
+Numbered 1 to 4 so that the whole experiment can be seen at once. No epoch is chosen: the last step is the model.
+"""
+
+import math
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from fedn_pipeline import compute
+from fedn_pipeline.model import fedn, geometry
+from fedn_pipeline.training import losses, targets, windows
+
+
+def _prepare(videos, events, settings, generator=None):
+    """Index rows `[W, frames]` and Targets of a set of videos; with a generator, of its training windows only."""
+    cut, index = videos.windows(settings["windows"], settings["windows"]["train_stride"])
+    annotations = windows.annotate(cut, events, settings["windows"])
+    chosen = np.arange(len(cut))
+    if generator is not None:
+        chosen = windows.choose_training(annotations, settings["windows"], generator)
+    grid = geometry.build(settings["windows"], settings["model"])
+    assigned = targets.assign_all(
+        [annotations[i] for i in chosen], grid, settings["model"], settings["training"]
+    )
+    return index[torch.from_numpy(chosen).to(index.device)], assigned, grid
+
+
+def learning_rate(step, n_steps, training):
+    """Linear warm-up, then cosine to `final_learning_rate` (1.0: constant, as in the paper)."""
+    peak, warmup = training["learning_rate"], training["warmup_steps"]
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) / max(1, n_steps - warmup)
+    final = training["final_learning_rate"]
+    return peak * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
+
+
+def train(videos, events, held_out_videos, held_out_events, classes, settings, seed, device, label=""):
+    """Train one network. Returns `(network, log rows)`. Raises FloatingPointError if the loss is not finite."""
+    training = settings["training"]
+    precision = compute.choose_precision(training["precision"], device)
+
+    # 1. Windows, targets and the order in which they are seen.
+    generator = np.random.default_rng(seed)
+    index, assigned, grid = _prepare(videos, events, settings, generator)
+    held_index, held_assigned, _ = _prepare(held_out_videos, held_out_events, settings)
+    assigned, held_assigned = assigned.to(device), held_assigned.to(device)
+    if not (assigned.classes >= 0).any():
+        raise ValueError(f"{label}: no training window holds an expression; check events.csv and windows.*")
+    batch = min(training["batch_size"], len(index))
+    per_epoch = len(index) // batch
+    n_steps = training["steps"] or training["epochs"] * per_epoch
+
+    # 2. Network and optimiser.
+    network, _ = fedn.build(settings, len(classes))
+    network, grid = network.to(device).train(), grid.to(device)
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=training["learning_rate"], weight_decay=training["weight_decay"], fused=True
+    )
+
+    def loss_of(rows, features, wanted):
+        with compute.autocast(precision, device):
+            raw, logits = network(features[rows])
+        predicted = geometry.decode(raw.float(), grid)
+        return losses.loss(predicted, logits.float(), wanted, training)
+
+    def held_out_loss():
+        network.eval()
+        with torch.no_grad():
+            total, weight = 0.0, 0
+            for first in range(0, len(held_index), batch):
+                part = slice(first, first + batch)
+                loss, parts = loss_of(held_index[part], held_out_videos.features, held_assigned.select(part))
+                positives = max(1, int(parts["positives"]))
+                total, weight = total + float(loss) * positives, weight + positives
+        network.train()
+        return total / max(1, weight)
+
+    # 3. Steps.
+    rows, sums, order = [], {}, np.zeros(0, dtype=np.int64)
+    for step in tqdm(range(n_steps), desc=f"train {label}", unit="step", mininterval=5):
+        if len(order) < batch:
+            order = generator.permutation(len(index))
+        chosen, order = torch.from_numpy(order[:batch]).to(device), order[batch:]
+        rate = learning_rate(step, n_steps, training)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss, parts = loss_of(index[chosen], videos.features, assigned.select(chosen))
+        optimizer.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), training["gradient_norm"])
+        if not torch.isfinite(loss) or not torch.isfinite(norm):
+            raise FloatingPointError(f"{label}: step {step}: loss {loss.item()}, gradient norm {norm.item()}")
+        optimizer.step()
+        for name, value in {"loss": loss.detach(), **parts, "gradient_norm": norm.detach()}.items():
+            sums[name] = sums.get(name, 0) + value
+
+        # 4. A row of the learning curve.
+        since = (step + 1) % training["log_every"] or training["log_every"]
+        if since == training["log_every"] or step == n_steps - 1:
+            means = {name: float(value) / since for name, value in sums.items()}
+            row = {"step": step + 1, "epoch": (step + 1) / max(1, per_epoch), "learning_rate": rate, **means}
+            rows.append({**row, "held_out_loss": held_out_loss()})
+            sums = {}
+    return network, rows
+
+
+@torch.no_grad()
+def predict(network, videos, settings, device):
+    """Raw predictions of all test windows: starts [W], intervals [W, P, 2], logits [W, P, C], per video."""
+    network.eval()
+    precision = compute.choose_precision(settings["training"]["precision"], device)
+    grid = geometry.build(settings["windows"], settings["model"]).to(device)
+    cut, index = videos.windows(settings["windows"], settings["windows"]["test_stride"])
+    outputs = []
+    for first in range(0, len(index), settings["training"]["predict_batch_size"]):
+        rows = index[first : first + settings["training"]["predict_batch_size"]]
+        with compute.autocast(precision, device):
+            raw, logits = network(videos.features[rows])
+        outputs.append((geometry.decode(raw.float(), grid).cpu().numpy(), logits.float().cpu().numpy()))
+    spans, logits = (np.concatenate(part) for part in zip(*outputs, strict=True))
+    return {
+        video: (cut.start[cut.video == number], spans[cut.video == number], logits[cut.video == number])
+        for number, video in enumerate(videos.ids)
+    }

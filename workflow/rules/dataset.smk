@@ -1,0 +1,65 @@
+# Stage dataset: a raw release (or the rendered demo) -> the canonical tables, and the demo's videos and stills.
+
+
+checkpoint dataset:
+    input:
+        code=code("dataset"),
+    output:
+        videos="data/{dataset}/videos.csv",
+        events="data/{dataset}/events.csv",
+        issues="data/{dataset}/data_issues.csv",
+    log:
+        "results/{dataset}/logs/dataset.log",
+    benchmark:
+        "results/{dataset}/benchmarks/dataset.tsv"
+    params:
+        reader=lambda wildcards: resolved(wildcards.dataset)["dataset"]["reader"],
+        folder=lambda wildcards, output: Path(output.videos).parent,
+        settings=settings("dataset", "demo"),
+    resources:
+        mem_mb=1000,
+    shell:
+        "fedn-pipeline dataset {params.reader} --out {params.folder} --part tables"
+        " --settings {params.settings:q} > {log} 2>&1"
+
+
+rule demo_video:
+    input:
+        code=code("dataset/demo"),
+    output:
+        "data/{dataset}/raw/{video}.mp4",
+    log:
+        "results/{dataset}/logs/demo_video/{video}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/demo_video/{video}.tsv"
+    params:
+        folder=lambda wildcards: f"data/{wildcards.dataset}",
+        settings=settings("demo"),
+    wildcard_constraints:
+        dataset="|".join(DEMOS),
+    resources:
+        mem_mb=1500,
+    shell:
+        "fedn-pipeline dataset demo --out {params.folder} --part {wildcards.video:q}"
+        " --settings {params.settings:q} > {log} 2>&1"
+
+
+rule demo_stills:
+    input:
+        code=code("dataset/demo"),
+    output:
+        "data/{dataset}/stills/stills.csv",
+    log:
+        "results/{dataset}/logs/demo_stills.log",
+    benchmark:
+        "results/{dataset}/benchmarks/demo_stills.tsv"
+    params:
+        folder=lambda wildcards: f"data/{wildcards.dataset}",
+        settings=settings("demo"),
+    wildcard_constraints:
+        dataset="|".join(DEMOS),
+    resources:
+        mem_mb=1500,
+    shell:
+        "fedn-pipeline dataset demo --out {params.folder} --part stills"
+        " --settings {params.settings:q} > {log} 2>&1"
