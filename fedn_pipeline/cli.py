@@ -88,7 +88,7 @@ def results(args, settings):
 def report(args, settings):
     from fedn_pipeline.report import figures
 
-    figures.run(*_tables(args), args.faces, args.folds, args.out, settings["report"])
+    figures.run(*_tables(args), args.faces, args.folds, args.out, settings)
 
 
 def evaluate(args, settings):
@@ -117,7 +117,9 @@ def flops(args, settings):
 
 def parser():
     """The whole command line."""
-    top = argparse.ArgumentParser(prog="fedn-pipeline", description="Facial expressions in long videos, stage by stage.")
+    top = argparse.ArgumentParser(
+        prog="fedn-pipeline", description="Facial expressions in long videos, stage by stage."
+    )
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(dest="command", required=True, metavar="STAGE")
 

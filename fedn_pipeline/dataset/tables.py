@@ -100,8 +100,8 @@ def write_events(path, events):
 
 
 def write_detections(path, detections):
-    """detections.csv in the fixed column order; confidences with all their digits."""
-    _write(path, detections, DETECTION_COLUMNS, float_format="%.17g")
+    """detections.csv in the fixed column order, further columns behind."""
+    _write(path, detections, DETECTION_COLUMNS)
 
 
 def emotions(events):
@@ -109,10 +109,11 @@ def emotions(events):
     return sorted(set(events["emotion"]) - {""})
 
 
-def _write(path, table, columns, float_format="%.6g"):
+def _write(path, table, columns):
+    """Numbers with the fewest digits that read back as the same float."""
     first = [name for name in columns if name in table]
     further = [name for name in table if name not in columns]
-    files.write_csv(path, table[first + further], float_format=float_format)
+    files.write_csv(path, table[first + further], float_format=None)
 
 
 class _Sheet:
@@ -250,9 +251,10 @@ class _Sheet:
         return f"unknown video {row.video_id!r}: not in the table of videos"
 
     def unique(self, columns, rule):
-        """Flag every later row that repeats an earlier one in these columns, naming both lines."""
+        """Flag every later row that repeats an earlier one in these columns; bad cells are no repetition."""
+        complete = self.table[columns].notna().all(axis=1).to_numpy()
+        keys = self.table[columns].astype(str).itertuples(index=False, name=None)
         first = {}
-        for line, key in zip(self.lines, self.table[columns].astype(str).itertuples(index=False), strict=True):
-            if key in first:
+        for line, key, whole in zip(self.lines, keys, complete, strict=True):
+            if whole and first.setdefault(key, line) != line:
                 self.problem(line, f"{rule}: {', '.join(filter(None, key))} stands in row {first[key]} already")
-            first.setdefault(key, line)

@@ -6,6 +6,8 @@ the mAPs and the choice of the threshold. Source: evaluation.md; the same greedy
 2014).
 """
 
+from collections import defaultdict
+
 import numpy as np
 
 from fedn_pipeline import intervals
@@ -46,9 +48,11 @@ def match(detections, events, iou_thresholds, by_emotion=False):
 
 def _rows_by_group(table, columns):
     """Row positions, ascending, of each combination of values; an empty value belongs to none."""
-    named = (table[columns] != "").all(axis=1).to_numpy()
-    groups = table[columns].reset_index(drop=True)[named].groupby(columns, sort=False).groups
-    return {group: np.asarray(rows) for group, rows in groups.items()}
+    groups = defaultdict(list)
+    for row, group in enumerate(zip(*(table[name] for name in columns), strict=True)):
+        if all(group):
+            groups[group].append(row)
+    return {group: np.array(rows) for group, rows in groups.items()}
 
 
 def _match_ranked(predicted, true, thresholds):

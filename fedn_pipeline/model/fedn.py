@@ -5,6 +5,7 @@ with 1 anchor-free and 5 anchor-based predictions: P = 180 per window, C emotion
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ from fedn_pipeline.model.segments import SegmentFusion
 
 
 class WindowAttention(nn.Module):
-    """Sliding-window attention: a convolution scores the segments, softmax over N weighs them. `[B, E, N]` in and out."""
+    """Sliding-window attention: a convolution scores the segments, softmax over N weighs them: `[B, E, N]`, same out."""
 
     def __init__(self, model):
         super().__init__()
@@ -49,15 +50,13 @@ class Branch(nn.Module):
 
         def tower(outputs):
             widths = [channels] + [hidden] * model["head_layers"]
-            layers = [conv_block(a, b, model) for a, b in zip(widths, widths[1:], strict=False)]
+            layers = [conv_block(a, b, model) for a, b in pairwise(widths)]
             return nn.Sequential(*layers, nn.Conv1d(hidden, outputs, kernel, padding=kernel // 2))
 
         self.interval = tower(2 * per_position)
         self.recognition = tower(classes * per_position)
         nn.init.normal_(self.recognition[-1].weight, std=0.01)
-        nn.init.constant_(
-            self.recognition[-1].bias, math.log(model["class_prior"] / (1 - model["class_prior"]))
-        )
+        nn.init.constant_(self.recognition[-1].bias, math.log(model["class_prior"] / (1 - model["class_prior"])))
 
     def forward(self, x):
         positions = x.transpose(1, 2)  # [B, l, channels]
@@ -94,13 +93,10 @@ class FEDN(nn.Module):
         )
         strides = model["level_strides"]
         self.neck = nn.ModuleList(
-            conv_block(channels, channels, model, stride=b // a)
-            for a, b in zip(strides, strides[1:], strict=False)
+            conv_block(channels, channels, model, stride=b // a) for a, b in pairwise(strides)
         )
         self.anchor_free = nn.ModuleList(Branch(model, 1, classes) for _ in strides)
-        self.anchor_based = nn.ModuleList(
-            Branch(model, len(model["anchor_widths"]), classes) for _ in strides
-        )
+        self.anchor_based = nn.ModuleList(Branch(model, len(model["anchor_widths"]), classes) for _ in strides)
 
     def forward(self, x, literal=False):
         x = self.input_norm(x)
@@ -121,7 +117,5 @@ def build(settings, classes):
     windows, model = settings["windows"], settings["model"]
     length, first = geometry.window_frames(windows), model["level_strides"][0]
     if windows["segments"] // 4 != length // first:
-        raise ValueError(
-            f"model.level_strides: the first level must be {4 * windows['segment_stride']} frames"
-        )
+        raise ValueError(f"model.level_strides: the first level must be {4 * windows['segment_stride']} frames")
     return FEDN(windows, model, classes), geometry.build(windows, model)

@@ -26,10 +26,7 @@ class Geometry:
     max_log_width: float
 
     def to(self, device):
-        moved = {
-            name: getattr(self, name).to(device)
-            for name in ("level", "stride", "anchor_free", "point", "width")
-        }
+        moved = {name: getattr(self, name).to(device) for name in ("level", "stride", "anchor_free", "point", "width")}
         return Geometry(**moved, max_log_width=self.max_log_width)
 
     @property
@@ -61,9 +58,7 @@ def build(windows, model):
         based_points = points.repeat_interleave(len(widths))
         based = (based_points, widths.repeat(len(points)), torch.zeros(len(based_points), dtype=torch.bool))
         for point, width, anchor_free in (free, based):
-            parts.append(
-                (torch.full((len(point),), level), torch.full_like(point, stride), anchor_free, point, width)
-            )
+            parts.append((torch.full((len(point),), level), torch.full_like(point, stride), anchor_free, point, width))
     columns = [torch.cat(column) for column in zip(*parts, strict=True)]
     return Geometry(*columns, max_log_width=model["max_log_width"])
 

@@ -35,9 +35,7 @@ class SegmentFusion(nn.Module):
         qkv = self.qkv(x).unfold(1, t, self.stride)  # [B, N, 3D, T]: each distinct frame projected once
         q, k, v = qkv.reshape(batch, n, 3, self.heads, width // self.heads, t).unbind(2)
         weights = torch.softmax(q.transpose(-1, -2) @ k / math.sqrt(width // self.heads), dim=-1)
-        pooled = v @ weights.mean(-2).unsqueeze(
-            -1
-        )  # averaged over queries before the values: [B, N, heads, d, 1]
+        pooled = v @ weights.mean(-2).unsqueeze(-1)  # averaged over queries before the values: [B, N, heads, d, 1]
         g = self.out(pooled.reshape(batch, n, width))
         # The score's part for g is the same for all T frames, so the softmax over T cancels it.
         frame_score = x @ self.score.weight[0, :width]
@@ -50,11 +48,7 @@ class SegmentFusion(nn.Module):
         segments = x.unfold(1, self.frames, self.stride).transpose(2, 3).contiguous()  # [B, N, T, D]
         batch, n, t, width = segments.shape
         if self.attend:
-            q, k, v = (
-                self.qkv(segments)
-                .view(batch * n, t, 3, self.heads, width // self.heads)
-                .permute(2, 0, 3, 1, 4)
-            )
+            q, k, v = self.qkv(segments).view(batch * n, t, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
             attended = F.scaled_dot_product_attention(q, k, v)  # [B*N, heads, T, d]
             g = self.out(attended.transpose(1, 2).reshape(batch, n, t, width)).mean(2)
         else:

@@ -19,9 +19,7 @@ def run(videos, events, features_path, held_out, folder, settings, seed):
     training_events = events[events.video_id.isin(training.video_id)]
     if folds["method"] == "chance":
         table = chance.detect(test, training, training_events, folds["chance_draws"], seed)
-        write_json(
-            folder / "threshold.json", {"threshold": 0.0, "protocol": "none", "draws": folds["chance_draws"]}
-        )
+        write_json(folder / "threshold.json", {"threshold": 0.0, "protocol": "none", "draws": folds["chance_draws"]})
         write_csv(folder / "detections.csv", table, float_format="%.9g")
     else:
         k = classic.half_length(training, training_events)

@@ -51,7 +51,9 @@ def timeline(video, events, detections, table, crop_of, row_s):
         for event in events.itertuples():
             start, width = event.onset / video.fps, (event.offset + 1 - event.onset) / video.fps
             axis.barh(1.5, width, left=start, height=0.7, color=TRUTH)
-            axis.text(start + width / 2, 1.5, event.emotion, ha="center", va="center", fontsize=8, clip_on=True, color="w")
+            axis.text(
+                start + width / 2, 1.5, event.emotion, ha="center", va="center", fontsize=8, clip_on=True, color="w"
+            )
             apex = event.apex if pd.notna(event.apex) else (event.onset + event.offset) // 2
             if axis.get_xlim()[0] <= apex / video.fps < axis.get_xlim()[1]:
                 _thumbnail(axis, crop_of(int(apex)), apex / video.fps, 3.05)
@@ -63,7 +65,9 @@ def timeline(video, events, detections, table, crop_of, row_s):
             axis.text(start + width / 2, 0.5, text, ha="center", va="center", fontsize=7, clip_on=True, color="w")
     axes[-1, 0].set_xlabel("seconds")
     title = f"{video.video_id}: {int(detections.correct.sum())} of {len(events)} expressions found, "
-    figure.suptitle(f"{title}{int((~detections.correct).sum())} false detections (green: IoU ≥ 0.5; red, hatched: wrong)")
+    figure.suptitle(
+        f"{title}{int((~detections.correct).sum())} false detections (green: IoU ≥ 0.5; red, hatched: wrong)"
+    )
     return figure
 
 
@@ -87,14 +91,14 @@ def contact_sheet(videos, events, crop_of, columns):
 def run(videos, events, faces_folder, run_folder, out, settings):
     """All figures of one experiment's folds (`run_folder`: its seedN) into `out`; lists them in `out/figures.txt`.
 
-    `settings` is section `report`.
+    `settings`: sections report and evaluation.
     """
     found = [read_detections(path, videos) for path in sorted(run_folder.glob("folds/*/detections.csv"))]
     if not found:
         raise InputError(f"{run_folder}: no folds/*/detections.csv; run the `folds` stage first")
     kept = pd.concat(found, ignore_index=True)
     kept = kept[kept.kept == 1].reset_index(drop=True)
-    kept["correct"] = match(kept, events, [settings["iou"]])[0] >= 0
+    kept["correct"] = match(kept, events, [settings["evaluation"]["iou"]])[0] >= 0
     apexes = events.apex.fillna((events.onset + events.offset) // 2).astype(int)
     written, pictures = [], {}
     for video in tqdm(list(videos.itertuples()), desc="figures", unit="video"):
@@ -105,11 +109,11 @@ def run(videos, events, faces_folder, run_folder, out, settings):
         table = alignment.read(faces_folder / "alignment" / f"{video.video_id}.csv")
         figure = timeline(
             video, events[mine], kept[kept.video_id == video.video_id], table,
-            pictures[video.video_id].__getitem__, settings["timeline_rows_s"],
+            pictures[video.video_id].__getitem__, settings["report"]["timeline_rows_s"],
         )  # fmt: skip
         written.append(f"timelines/{video.video_id}.png")
         save(figure, out / written[-1])
-    sheet = contact_sheet(videos, events, lambda v, f: pictures[v][f], settings["contact_sheet_columns"])
+    sheet = contact_sheet(videos, events, lambda v, f: pictures[v][f], settings["report"]["contact_sheet_columns"])
     written.append("contact_sheet.png")
     save(sheet, out / written[-1])
     write_text(out / "figures.txt", "\n".join(written) + "\n")

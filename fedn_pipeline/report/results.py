@@ -1,7 +1,7 @@
 """Stage `results`: every fold of every experiment -> one table row each, and the paired differences to the first.
 
-Reads `EXPERIMENT/seedN/folds/NAME/{detections.csv, threshold.json, fold.json}`; refuses folds that do not cover the data
-set's videos exactly once, so that a stale or missing fold can never hide in an average.
+Reads `EXPERIMENT/seedN/folds/NAME/{detections.csv, threshold.json, fold.json}`; refuses folds that do not cover the
+data set's videos exactly once, so that a stale or missing fold can never hide in an average.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Stage `folds`: train without one held-out group, predict it (Fang et al. 2025, leave-one-subject-out).
 
-Writes `checkpoint.safetensors`, `training_log.csv`, `predictions.h5` and `fold.json`; a fold re-run alone gives the same bytes on
-the CPU, because nothing but its seed, configuration and data enter it.
+Writes `checkpoint.safetensors`, `training_log.csv`, `predictions.h5` and `fold.json`; a fold re-run alone gives the
+same bytes on the CPU, because nothing but its seed, configuration and data enter it.
 """
 
 import json
@@ -44,20 +44,16 @@ def run(videos, events, features_path, held_out, folder, settings, seed):
     device = compute.prepare(seed, settings["training"]["threads"])
     parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"])
     classes = emotions(events)
-    loaded = {
-        name: data.load(features_path, getattr(parts, name), device) for name in ("train", "held_out", "test")
-    }
+    loaded = {name: data.load(features_path, getattr(parts, name), device) for name in ("train", "held_out", "test")}
     truth = {
-        name: data.events_on_feature_axis(events, videos, loaded[name].ids, classes)
-        for name in ("train", "held_out")
+        name: data.events_on_feature_axis(events, videos, loaded[name].ids, classes) for name in ("train", "held_out")
     }
     network, log = loop.train(
         loaded["train"], truth["train"], loaded["held_out"], truth["held_out"],
         classes, settings, seed, device, label=f"without {held_out}",
     )  # fmt: skip
     roles = {
-        role: _raw(network, loaded[role], videos, features_path, settings, device)
-        for role in ("test", "held_out")
+        role: _raw(network, loaded[role], videos, features_path, settings, device) for role in ("test", "held_out")
     }
     metadata = {
         "classes": classes,

@@ -22,9 +22,7 @@ def _prepare(videos, events, settings, generator=None):
     if generator is not None:
         chosen = windows.choose_training(annotations, settings["windows"], generator)
     grid = geometry.build(settings["windows"], settings["model"])
-    assigned = targets.assign_all(
-        [annotations[i] for i in chosen], grid, settings["model"], settings["training"]
-    )
+    assigned = targets.assign_all([annotations[i] for i in chosen], grid, settings["model"], settings["training"])
     return index[torch.from_numpy(chosen).to(index.device)], assigned, grid
 
 

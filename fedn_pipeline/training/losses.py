@@ -22,9 +22,7 @@ def loss(predicted, logits, targets, training):
     counted = targets.classes != IGNORED
     n_positive = positive.sum().clamp(min=1)
 
-    similarity = INTERVAL_SIMILARITY[training["interval_loss"]](
-        predicted[positive], targets.intervals[positive]
-    )
+    similarity = INTERVAL_SIMILARITY[training["interval_loss"]](predicted[positive], targets.intervals[positive])
     interval = (1 - similarity).sum() / n_positive
 
     wanted = torch.zeros_like(logits)

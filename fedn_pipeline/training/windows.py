@@ -82,9 +82,7 @@ def choose_training(annotations, settings, generator):
     Background windows touch no annotated event; at most `background_per_positive` of them per positive window.
     """
     positive = np.array([i for i, a in enumerate(annotations) if len(a.targets)], dtype=np.int64)
-    empty = np.array(
-        [i for i, a in enumerate(annotations) if not len(a.targets) + len(a.ignored)], dtype=np.int64
-    )
+    empty = np.array([i for i, a in enumerate(annotations) if not len(a.targets) + len(a.ignored)], dtype=np.int64)
     most = int(settings["background_per_positive"] * max(1, len(positive)))
     if len(empty) > most:
         empty = np.sort(generator.choice(empty, most, replace=False))

@@ -25,6 +25,7 @@ UPPER_INNER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LOWER_INNER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 UPPER_OUTER_LIP = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 LOWER_OUTER_LIP = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
+_HAIR = {"astronaut": 1.5, "hopper": 1.1}
 _SHEET_UNIT_PX = 84  # interocular distance of the upright, neutral sheet cut from a photograph
 _SHEET_SIZE = (1008, 924)
 _SHEET_EYES = (504, 378)
@@ -50,7 +51,7 @@ def find_landmarks(image):
     height, width = image.shape[:2]
     found = _landmarker().detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image)))
     if not found.face_landmarks:
-        raise InputError("demo: no face found in a rendered portrait: lower the settings that vary identities")
+        raise InputError("demo: no face found in a photograph: is the package that carries it damaged?")
     return np.array([[p.x * width, p.y * height] for p in found.face_landmarks[0]])
 
 
@@ -62,14 +63,19 @@ def _landmarker():
 
 
 @functools.cache
-def neutral_sheet(photograph):
-    """The photograph upright, enlarged and neutral: `(image [924, 1008, 3] RGB, points [478, 2])`."""
+def neutral_sheet(photograph, mirrored):
+    """The photograph upright, enlarged and neutral: `(image [924, 1008, 4], points [478, 2])`.
+
+    The image's channels are RGB and the person's outline (255 inside).
+    """
     if photograph == "astronaut":
         image = skimage.data.astronaut()
     else:
         with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
             encoded = np.frombuffer(file.read(), np.uint8)
         image = cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    if mirrored:
+        image = np.ascontiguousarray(image[:, ::-1])
     right, left = find_landmarks(image)[list(IRISES)]
     across = (left - right) / _SHEET_UNIT_PX
     # Upright sheet -> photograph: the vector between the irises becomes horizontal, its middle _SHEET_EYES.
@@ -80,7 +86,34 @@ def neutral_sheet(photograph):
     )
     if photograph == "astronaut":
         sheet = _without_smile(sheet, to_face(find_landmarks(sheet), _SHEET_EYES, _SHEET_UNIT_PX))
-    return sheet, to_face(find_landmarks(sheet), _SHEET_EYES, _SHEET_UNIT_PX)
+    points = to_face(find_landmarks(sheet), _SHEET_EYES, _SHEET_UNIT_PX)
+    meeting = (points[list(UPPER_INNER_LIP)] + points[list(LOWER_INNER_LIP)]) / 2  # the lips are closed
+    points[list(UPPER_INNER_LIP)] = points[list(LOWER_INNER_LIP)] = meeting
+    return np.dstack([sheet, _outline(sheet, _HAIR[photograph])]), points
+
+
+def _outline(sheet, hair):
+    """The person's silhouette `[height, width] uint8` with soft edges, by GrabCut from a rough figure.
+
+    `hair` half the width of what is surely hair or hat, in face coordinates.
+    """
+    small = cv2.resize(sheet, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    height, width = small.shape[:2]
+    where = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1) * 4.0 + 1.5
+    u, v = to_face(where, _SHEET_EYES, _SHEET_UNIT_PX).transpose(2, 0, 1)
+    head = np.hypot(u / 1.35, (v - 0.2) / 2.0)
+    body = np.hypot(u / 3.4, (v - 5.0) / 3.2)
+    mask = np.full((height, width), cv2.GC_BGD, np.uint8)
+    mask[np.minimum(head, body) < 1.15] = cv2.GC_PR_BGD
+    mask[np.minimum(head, body) < 0.95] = cv2.GC_PR_FGD
+    mask[(np.hypot(u / 0.85, (v - 0.4) / 1.35) < 1) | (body < 0.6)] = cv2.GC_FGD
+    mask[np.hypot(u / hair, (v + 0.6) / 1.25) < 1] = cv2.GC_FGD
+    cv2.setRNGSeed(0)  # GrabCut clusters colours from random starts
+    cv2.grabCut(small, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
+    person = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8) * 255
+    person = cv2.morphologyEx(person, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    soft = cv2.GaussianBlur(cv2.resize(person, sheet.shape[1::-1]), (0, 0), 5)
+    return np.clip((soft.astype(np.float32) - 110) * 2.2, 0, 255).astype(np.uint8)  # a little inside the edge
 
 
 def to_face(positions_px, eyes, unit_px):
@@ -140,9 +173,7 @@ def _without_smile(sheet, points):
 def make_portrait(settings, photograph, rng):
     """A new person from a photograph: proportions, mirror, tones, light, background, camera; returns a `Portrait`."""
     width, height = settings["width"], settings["height"]
-    sheet, points = neutral_sheet(photograph)
-    if mirrored := rng.random() < 0.5:
-        sheet, points = sheet[:, ::-1], points * [-1, 1]
+    sheet, points = neutral_sheet(photograph, mirrored=bool(rng.random() < 0.5))
     unit_px = height * rng.uniform(0.14, 0.165)
     eyes = np.array([width * rng.uniform(0.46, 0.54), height * rng.uniform(0.36, 0.42)])
 
@@ -150,50 +181,58 @@ def make_portrait(settings, photograph, rng):
     coarse = (height // 4, width // 4)
     grid = np.stack(np.meshgrid((np.arange(coarse[1]) + 0.5) * 4 - 0.5, (np.arange(coarse[0]) + 0.5) * 4 - 0.5), -1)
     where = to_face(grid, eyes, unit_px)
-    origin = np.array(_SHEET_EYES) if not mirrored else np.array([_SHEET_SIZE[0] - 1 - _SHEET_EYES[0], _SHEET_EYES[1]])
-    source = (where - _proportions(where, points, rng)) * _SHEET_UNIT_PX + origin
+    proportions = _proportions(points, rng)
+    source = (where - proportions(where)) * _SHEET_UNIT_PX + _SHEET_EYES
     source = cv2.resize(source.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    image = cv2.remap(np.ascontiguousarray(sheet), source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    image = cv2.remap(sheet, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
     where = cv2.resize(where.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    image = _recoloured(image.astype(np.float32) / 255, where, rng)
+    image = image.astype(np.float32) / 255
+    image = _recoloured(image[..., :3], image[..., 3:], where, rng)
     if (blur := rng.uniform(0, 0.9)) > 0.3:
         image = cv2.GaussianBlur(image, (0, 0), blur)
     image = np.rint(image.clip(0, 1) * 255).astype(np.uint8)
-    found = to_face(find_landmarks(image), eyes, unit_px)
-    return Portrait(image, found, tuple(eyes), unit_px, rng.uniform(0.5, 1.2))
+    moved = points.copy()
+    for _ in range(30):  # the landmarks' new places x solve x - shift(x) = old place
+        moved = points + proportions(moved)
+    return Portrait(image, moved, tuple(eyes), unit_px, rng.uniform(0.5, 1.2))
 
 
-def _proportions(where, points, rng):
-    """Displacement `[..., 2]` in face coordinates that gives one person's proportions; smooth, without folds."""
-    u, v = where[..., 0], where[..., 1]
-    shift = np.zeros_like(where)
+def _proportions(points, rng):
+    """One person's proportions: a function from positions `[..., 2]` in face coordinates to the displacement there.
 
-    def stretch(centre, size, across=0.0, down=0.0, move=(0.0, 0.0)):
-        du, dv = u - centre[0], v - centre[1]
-        reach = np.exp(-((du / size[0]) ** 2) - (dv / size[1]) ** 2)
-        shift[..., 0] += reach * (across * du + move[0])
-        shift[..., 1] += reach * (down * dv + move[1])
-
+    Smooth and without folds. `points [478, 2]` are the landmarks of the sheet.
+    """
     mouth, chin, nose = points[[61, 291]].mean(axis=0), points[152], points[1]
-    stretch((0, 0.5), (1.6, 2.2), across=rng.uniform(-0.10, 0.10))  # width of the head
-    stretch(chin, (0.9, 0.55), across=rng.uniform(-0.16, 0.16), move=(0, rng.uniform(-0.10, 0.12)))  # jaw, chin
-    stretch(mouth, (0.55, 0.28), across=rng.uniform(-0.14, 0.14), move=(0, rng.uniform(-0.05, 0.05)))
-    stretch(mouth, (0.45, 0.16), down=rng.uniform(-0.15, 0.3))  # lips
-    stretch(nose, (0.30, 0.30), across=rng.uniform(-0.22, 0.22), move=(0, rng.uniform(-0.07, 0.07)))
-    stretch((0, -0.9), (1.3, 0.7), down=rng.uniform(-0.12, 0.12))  # forehead
     spread, size, brow = rng.uniform(-0.05, 0.05), rng.uniform(-0.10, 0.16), rng.uniform(-0.05, 0.04)
-    for side, iris in zip((-1, 1), points[list(IRISES)], strict=True):
-        stretch(iris, (0.36, 0.30), across=size, down=size, move=(side * spread, 0))
-        stretch((iris[0], -0.30), (0.40, 0.20), move=(0, brow))
-    return shift
+    # Centre, extent, stretch across, stretch down, shift across, shift down.
+    stretches = [
+        ((0, 0.5), (1.6, 2.2), rng.uniform(-0.10, 0.10), 0, 0, 0),  # width of the head
+        (chin, (0.9, 0.55), rng.uniform(-0.16, 0.16), 0, 0, rng.uniform(-0.10, 0.12)),  # jaw
+        (mouth, (0.55, 0.28), rng.uniform(-0.14, 0.14), 0, 0, rng.uniform(-0.05, 0.05)),
+        (mouth, (0.45, 0.16), 0, rng.uniform(-0.15, 0.30), 0, 0),  # lips
+        (nose, (0.30, 0.30), rng.uniform(-0.22, 0.22), 0, 0, rng.uniform(-0.07, 0.07)),
+        ((0, -0.9), (1.3, 0.7), 0, rng.uniform(-0.12, 0.12), 0, 0),  # forehead
+    ]
+    for u, outward in zip(points[list(IRISES), 0], (-1, 1), strict=True):
+        stretches += [((u, 0), (0.36, 0.30), size, size, outward * spread, 0)]  # eyes
+        stretches += [((u, -0.30), (0.40, 0.20), 0, 0, 0, brow)]
+
+    def displacement(where):
+        shift = np.zeros_like(where)
+        for centre, extent, *amounts in stretches:
+            du, dv = where[..., 0] - centre[0], where[..., 1] - centre[1]
+            reach = np.exp(-((du / extent[0]) ** 2) - (dv / extent[1]) ** 2)
+            shift[..., 0] += reach * (amounts[0] * du + amounts[2])
+            shift[..., 1] += reach * (amounts[1] * dv + amounts[3])
+        return shift
+
+    return displacement
 
 
-def _recoloured(image, where, rng):
+def _recoloured(image, person, where, rng):
     """Skin tone, colour balance, background and a light from one side on an RGB picture in [0, 1]."""
     u, v = where[..., 0], where[..., 1]
-    head = np.minimum(np.hypot(u / 1.25, (v - 0.25) / 1.75), np.hypot(u / 2.7, np.minimum(v - 3.6, 0) / 1.7))
-    person = np.clip((1.22 - head) / 0.30, 0, 1)[..., None]
     small = cv2.resize(image, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
     background = cv2.resize(cv2.GaussianBlur(small, (0, 0), rng.uniform(2, 7)), image.shape[1::-1])
     tint = rng.uniform(0.15, 0.8, 3) * (1 + 0.25 * rng.uniform(-1, 1) * u[..., None] / 4)

@@ -1,0 +1,30 @@
+# Two commands do everything on a fresh machine with Python 3.11+: `make demo` and `make test`.
+PYTHON ?= python3
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+DATASET ?= demo
+INSTALLED := .venv/installed
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: demo test lint clean
+demo: $(INSTALLED)
+	snakemake --cores $(CORES) results/$(DATASET)_table.csv results/$(DATASET)/report/figures.txt
+	@cat results/$(DATASET)_table.md
+	@echo "Figures: results/$(DATASET)/report/  Table: results/$(DATASET)_table.{csv,md,tex}"
+
+test: $(INSTALLED)
+	python -m pytest
+
+lint: $(INSTALLED)
+	ruff check .
+	ruff format --check .
+	snakefmt --check workflow
+	snakemake --lint
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; give it as PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean: # everything that the workflow made; the environment stays
+	rm -rf data/demo* results/demo* .snakemake

@@ -1,0 +1,116 @@
+"""Face crops of one video in one file: warp, write, read.
+
+Last step of the faces stage; read by features and the report. The file is H.264 in RGB (libx264rgb), one picture per
+frame of the source, close to lossless and fast to decode (parts.md). Frames without a face are black: the alignment
+table, not the picture, says so. One encoder thread and the bitexact flag make the bytes repeat from run to run.
+"""
+
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+
+from fedn_pipeline import files
+from fedn_pipeline.faces import geometry
+from fedn_pipeline.files import InputError
+
+CROPS_SUFFIX = ".mp4"
+ENCODER = "libx264rgb"
+FPS_DENOMINATOR = 1001  # the largest that a video standard uses (29.97 = 30000/1001)
+
+
+def warp(picture, similarity, size):
+    """Crop `[size, size, 3]` uint8 of `picture [h, w, 3]`, bilinear, black outside the picture."""
+    return cv2.warpAffine(picture, geometry.matrix(similarity), (size, size), flags=cv2.INTER_LINEAR)
+
+
+def warped(pictures, similarities, size):
+    """Yield a crop per picture; black where the similarity `[n_frames, 4]` is NaN."""
+    black = np.zeros((size, size, 3), dtype=np.uint8)
+    for picture, similarity in zip(pictures, similarities, strict=True):
+        yield warp(picture, similarity, size) if np.isfinite(similarity).all() else black
+
+
+def write(path, crops, fps, settings):
+    """Encode an iterable of crops `[size, size, 3]` uint8 RGB into `path`, whole or not at all."""
+    size = settings["crop_size"]
+    with files.whole(path) as partial:
+        with av.open(str(partial), "w", options={"fflags": "+bitexact"}) as container:
+            rate = Fraction(fps).limit_denominator(FPS_DENOMINATOR)
+            stream = container.add_stream(ENCODER, rate=rate)
+            stream.width, stream.height, stream.pix_fmt = size, size, "rgb24"
+            stream.codec_context.thread_count = 1
+            stream.codec_context.flags |= av.codec.context.Flags.bitexact
+            stream.options = {
+                "crf": str(settings["crf"]),
+                "preset": "veryfast",
+                "tune": "fastdecode",
+                "g": str(settings["keyframe_interval"]),
+            }
+            for crop in crops:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(crop, format="rgb24")))
+            container.mux(stream.encode(None))
+
+
+def _open(path):
+    try:
+        container = av.open(str(path))
+        stream = container.streams.video[0]
+    except (OSError, av.error.FFmpegError, IndexError) as error:
+        raise InputError(f"{path}: cannot be read as a crops file ({error})") from error
+    stream.codec_context.thread_count = 1
+    return container, stream
+
+
+def n_frames(path):
+    """Number of crops that the file announces."""
+    container, stream = _open(path)
+    with container:
+        return stream.frames
+
+
+def read(path):
+    """Yield each crop of a file, uint8 `[size, size, 3]` RGB. InputError if it is damaged or cut short."""
+    container, stream = _open(path)
+    count = 0
+    with container:
+        try:
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise InputError(f"{path}: crop {count} is damaged; make the file again")
+                yield frame.to_ndarray(format="rgb24")
+                count += 1
+        except av.error.FFmpegError as error:
+            raise InputError(f"{path}: crop {count} cannot be decoded; make the file again") from error
+        if count != stream.frames:
+            raise InputError(f"{path}: {count} crops, but its header says {stream.frames}; make the file again")
+
+
+def read_frames(path, indices):
+    """Crops `[k, size, size, 3]` uint8 of the frames `indices` (any order, repeats allowed), by seeking."""
+    indices = [int(index) for index in indices]
+    container, stream = _open(path)
+    found = {}
+    with container:
+        outside = [index for index in indices if not 0 <= index < stream.frames]
+        if outside:
+            raise InputError(f"{path}: frame {outside[0]} is not one of its {stream.frames} crops")
+        ticks = 1 / (stream.average_rate * stream.time_base)  # per frame
+        for index in sorted(set(indices)):
+            if index not in found:
+                found |= _read_from(container, stream, index, ticks, set(indices))
+    return np.stack([found[index] for index in indices])
+
+
+def _read_from(container, stream, index, ticks, wanted):
+    """Decode from the key frame before `index` up to it; every wanted crop on the way, by frame."""
+    container.seek(round(index * ticks), stream=stream, backward=True)
+    found = {}
+    for frame in container.decode(stream):
+        position = round(frame.pts / ticks)
+        if position in wanted:
+            found[position] = frame.to_ndarray(format="rgb24")
+        if position >= index:
+            return found
+    raise InputError(f"crop {index} cannot be decoded; make the file again")

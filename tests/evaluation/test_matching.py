@@ -1,0 +1,87 @@
+"""Matching against a literal reading of evaluation.md, with sets of frames instead of interval arithmetic."""
+
+import numpy as np
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedn_pipeline.evaluation.matching import UNMATCHED, match
+
+THRESHOLDS = [0.3, 0.5, 0.75, 0.95]
+EMOTIONS = ["anger", "happiness", ""]
+
+interval = st.tuples(st.integers(0, 25), st.integers(0, 9), st.sampled_from("ab"), st.sampled_from(EMOTIONS))
+# four confidences for up to twelve predictions: ties are the rule
+prediction = st.tuples(interval, st.sampled_from([0.1, 0.2, 0.3, 0.4]))
+
+
+def table(rows):
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(["onset", "length", "video_id", "emotion"])}
+    frame = pd.DataFrame(columns).astype({"onset": np.int64, "length": np.int64, "video_id": str, "emotion": str})
+    return frame.assign(offset=frame["onset"] + frame["length"])
+
+
+def detection_table(predictions):
+    confidence = np.array([confidence for _, confidence in predictions], dtype=np.float64)
+    return table([row for row, _ in predictions]).assign(confidence=confidence)
+
+
+def brute_force(predictions, truths, threshold, by_emotion):
+    """One prediction after the other, each over all ground truths; IoU of sets of frames."""
+
+    def frames(row):
+        return set(range(row[0], row[0] + row[1] + 1))
+
+    matched, taken = [UNMATCHED] * len(predictions), set()
+    for i in sorted(range(len(predictions)), key=lambda i: -predictions[i][1]):
+        predicted, best, best_iou = predictions[i][0], UNMATCHED, threshold
+        for j, true in enumerate(truths):
+            comparable = true[2] == predicted[2] and (not by_emotion or true[3] == predicted[3] != "")
+            if not comparable or j in taken:
+                continue
+            iou = len(frames(predicted) & frames(true)) / len(frames(predicted) | frames(true))
+            if iou >= best_iou:
+                best, best_iou = j, iou
+        matched[i] = best
+        taken.add(best)
+    return matched
+
+
+@settings(max_examples=1000, deadline=None, derandomize=True)
+@given(st.lists(prediction, max_size=12), st.lists(interval, max_size=6), st.booleans())
+def test_equals_brute_force(predictions, truths, by_emotion):
+    detections, events = detection_table(predictions), table(truths)
+    matched = match(detections, events, THRESHOLDS, by_emotion)
+    assert matched.shape == (len(THRESHOLDS), len(detections))
+    for t, threshold in enumerate(THRESHOLDS):
+        assert matched[t].tolist() == brute_force(predictions, truths, threshold, by_emotion)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.lists(prediction, min_size=1, max_size=12), st.lists(interval, max_size=6))
+def test_dropping_the_least_confident_changes_no_other_match(predictions, truths):
+    """What lets one pass serve every confidence threshold."""
+    detections, events = detection_table(predictions), table(truths)
+    confident = (detections.confidence > 0.2).to_numpy()
+    np.testing.assert_array_equal(
+        match(detections[confident], events, THRESHOLDS), match(detections, events, THRESHOLDS)[:, confident]
+    )
+
+
+def test_takes_the_free_ground_truth_it_overlaps_most():
+    events = table([(10, 9, "a", ""), (12, 9, "a", "")])  # [10, 19] and [12, 21]
+    detections = detection_table([((12, 9, "a", ""), 0.9), ((12, 9, "a", ""), 0.8), ((12, 9, "a", ""), 0.7)])
+    # the second one may only have the neighbour (8 common frames of 12), the third nothing
+    assert match(detections, events, [0.5, 0.7]).tolist() == [[1, 0, UNMATCHED], [1, UNMATCHED, UNMATCHED]]
+
+
+def test_iou_equal_to_the_threshold_is_enough():
+    events = table([(0, 9, "a", "")])
+    exact = detection_table([((0, 4, "a", ""), 0.9)])  # 5 of 10 frames
+    assert match(exact, events, [0.5, 0.51]).tolist() == [[0], [UNMATCHED]]
+
+
+def test_index_of_the_tables_does_not_matter():
+    events = table([(0, 9, "a", ""), (50, 9, "a", "")]).set_index(pd.Index([7, 7]))
+    detections = detection_table([((50, 9, "a", ""), 0.9)]).set_index(pd.Index([3]))
+    assert match(detections, events, [0.5]).tolist() == [[1]]

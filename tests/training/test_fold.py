@@ -1,0 +1,98 @@
+"""A whole fold on planted signals: it overfits, it repeats byte for byte, it stops on bad numbers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fedn_pipeline import config
+from fedn_pipeline.detection import fold as detection_fold
+from fedn_pipeline.evaluation.metrics import evaluate
+from fedn_pipeline.features import cache
+from fedn_pipeline.files import sha256
+from fedn_pipeline.training import fold
+
+EMOTIONS = ["anger", "happiness"]
+STEPS, WIDTH = 260, 512
+
+
+def planted(folder, subjects=4, twins=False, nan=False):
+    """Videos whose features carry a bump in the emotion's own direction during each event; `twins`: all are alike."""
+    rows, events, groups = [], [], {}
+    for number in range(subjects):
+        rng = np.random.default_rng(0 if twins else number)
+        directions = np.random.default_rng(99).normal(size=(2, WIDTH))
+        features = rng.normal(size=(STEPS, WIDTH)) * 0.3
+        for onset, length, label in ((20, 24, 0), (90, 45, 1), (180, 30, 0)):
+            offset = onset + length - 1
+            bump = np.sin(np.linspace(0.3, np.pi - 0.3, length))[:, None]
+            features[onset : offset + 1] += bump * directions[label]
+            events.append(
+                (f"v{number}", onset, onset + length // 2, offset, "macro", EMOTIONS[label], "annotated", "planted")
+            )
+        if nan:
+            features[50] = np.nan
+        attributes = {"frame_stride": 1, "source_sha256": "", "weights_sha256": "", "precision": "fp32", "version": "0"}
+        groups[f"v{number}"] = cache.Features(features.astype(np.float16), np.ones(STEPS, dtype=bool), attributes)
+        rows.append((f"v{number}", f"p{number}", f"v{number}.mp4", "video", STEPS, 30.0, 640, 480))
+    import h5py
+
+    with h5py.File(folder / "part.h5", "w") as file:
+        for video, entry in groups.items():
+            cache.write_group(file, video, entry)
+    cache.merge([folder / "part.h5"], folder / "planted.h5")
+    videos = pd.DataFrame(rows, columns=["video_id", "subject", "source", "kind", "n_frames", "fps", "width", "height"])
+    columns = ["video_id", "onset", "apex", "offset", "expression_type", "emotion", "label_set", "provenance"]
+    return videos, pd.DataFrame(events, columns=columns), folder / "planted.h5"
+
+
+def settings(steps, **training):
+    return config.validate(
+        {
+            "training": {"steps": steps, "batch_size": 4, "learning_rate": 5e-4, "log_every": steps, **training},
+            "windows": {"train_stride": 16},
+        }
+    )
+
+
+def test_overfits_its_own_training_videos(tmp_path):
+    """All four videos are alike, so the test video is one that the fold has trained on."""
+    videos, events, features = planted(tmp_path, twins=True)
+    chosen = settings(60)
+    fold.run(videos, events, features, "p0", tmp_path / "fold", chosen, seed=0)
+    detection_fold.run(tmp_path / "fold/predictions.h5", videos, events, tmp_path / "fold", chosen)
+    detections = pd.read_csv(tmp_path / "fold/detections.csv")
+    detections["kept"] = detections.kept.astype(bool)
+    own = videos[videos.subject == "p0"]
+    scores = evaluate(own, events[events.video_id == "v0"], detections)
+    assert scores["spotting_f1"] == 1.0
+    assert scores["recognition_f1_micro"] == 1.0
+
+
+def test_a_fold_alone_repeats_byte_for_byte(tmp_path):
+    videos, events, features = planted(tmp_path)
+    names = ("checkpoint.safetensors", "predictions.h5", "training_log.csv", "fold.json")
+    first, second = tmp_path / "first", tmp_path / "second"
+    fold.run(videos, events, features, "p1", first, settings(3), seed=0)
+    fold.run(videos, events, features, "p2", tmp_path / "another", settings(3), seed=0)
+    fold.run(videos, events, features, "p1", second, settings(3), seed=0)
+    assert [sha256(first / name) for name in names] == [sha256(second / name) for name in names]
+    fold.run(videos, events, features, "p1", tmp_path / "seed", settings(3), seed=1)
+    assert sha256(first / "checkpoint.safetensors") != sha256(tmp_path / "seed/checkpoint.safetensors")
+
+
+def test_test_subject_has_no_say(tmp_path):
+    """Other labels of the test subject change neither the network nor its predictions nor the threshold."""
+    videos, events, features = planted(tmp_path)
+    moved = events.copy()
+    moved.loc[moved.video_id == "v1", ["onset", "apex", "offset"]] += 7
+    for name, table in (("a", events), ("b", moved)):
+        fold.run(videos, table, features, "p1", tmp_path / name, settings(3), seed=0)
+        detection_fold.run(tmp_path / name / "predictions.h5", videos, table, tmp_path / name, settings(3))
+    for name in ("checkpoint.safetensors", "predictions.h5", "threshold.json", "detections.csv"):
+        assert sha256(tmp_path / "a" / name) == sha256(tmp_path / "b" / name), name
+
+
+def test_features_that_are_not_finite_stop_the_fold(tmp_path):
+    videos, events, features = planted(tmp_path, nan=True)
+    with pytest.raises(FloatingPointError, match="step 0"):
+        fold.run(videos, events, features, "p0", tmp_path / "fold", settings(2), seed=0)
