@@ -13,9 +13,9 @@ from fedn_pipeline.files import InputError
 
 
 def dataset(args, settings):
-    from fedn_pipeline.dataset import demo
+    from fedn_pipeline.dataset.demo import stage
 
-    demo.write(args.out, args.part, settings["demo"])
+    stage.write(args.out, args.part, settings["demo"])
 
 
 def faces(args, settings):

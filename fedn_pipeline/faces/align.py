@@ -39,8 +39,8 @@ def find_faces(video_path, info, settings, progress=True):
         )
         for picture, damaged in zip(pictures, info.damaged, strict=True):
             meshes = [] if damaged else landmarker.detect(picture)
-            linker.add([following.Face.from_mesh(mesh, size) for mesh in meshes])
-    return following.follow(linker, settings, size)
+            linker.add([following.Face.from_mesh(picture, mesh, size) for mesh in meshes])
+    return following.follow(linker, settings)
 
 
 def align(followed, info, settings):
@@ -89,8 +89,8 @@ def summary(info, followed, aligned):
         warnings.append(f"{followed.n_unused} frames show only faces that are not known to be the person's: not used")
     if followed.close:
         warnings.append(
-            f"in {len(followed.close)} frames (first: {followed.close[0]}) another face is so close that the two "
-            "could be confused: look at the crops"
+            f"in {len(followed.close)} frames (first: {followed.close[0]}) another face overlaps the person's: "
+            "look at the crops there"
         )
     return {
         "n_frames": info.n_frames,

@@ -35,22 +35,21 @@ def warped(pictures, similarities, size):
 def write(path, crops, fps, settings):
     """Encode an iterable of crops `[size, size, 3]` uint8 RGB into `path`, whole or not at all."""
     size = settings["crop_size"]
-    with files.whole(path) as partial:
-        with av.open(str(partial), "w", options={"fflags": "+bitexact"}) as container:
-            rate = Fraction(fps).limit_denominator(FPS_DENOMINATOR)
-            stream = container.add_stream(ENCODER, rate=rate)
-            stream.width, stream.height, stream.pix_fmt = size, size, "rgb24"
-            stream.codec_context.thread_count = 1
-            stream.codec_context.flags |= av.codec.context.Flags.bitexact
-            stream.options = {
-                "crf": str(settings["crf"]),
-                "preset": "veryfast",
-                "tune": "fastdecode",
-                "g": str(settings["keyframe_interval"]),
-            }
-            for crop in crops:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(crop, format="rgb24")))
-            container.mux(stream.encode(None))
+    with files.whole(path) as partial, av.open(str(partial), "w", options={"fflags": "+bitexact"}) as container:
+        rate = Fraction(fps).limit_denominator(FPS_DENOMINATOR)
+        stream = container.add_stream(ENCODER, rate=rate)
+        stream.width, stream.height, stream.pix_fmt = size, size, "rgb24"
+        stream.codec_context.thread_count = 1
+        stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        stream.options = {
+            "crf": str(settings["crf"]),
+            "preset": "veryfast",
+            "tune": "fastdecode",
+            "g": str(settings["keyframe_interval"]),
+        }
+        for crop in crops:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(crop, format="rgb24")))
+        container.mux(stream.encode(None))
 
 
 def _open(path):

@@ -15,8 +15,12 @@ from fedn_pipeline.faces.landmarks import N_MESH, canonical_face
 # Calibration, the two numbers not known beforehand: fitted (least squares over the corners of all crops) to the crops
 # that a real OpenFace 2.x made of the 288 frames of its sample video default.wmv. The face's middle is put on the
 # crop's middle from left to right, since a face is symmetric.
-CROP_PX_PER_CM = 6.962 / 112  # crop sides per centimetre of the canonical face
-ORIGIN_HEIGHT = 48.26 / 112  # the canonical face's origin in the crop, as a share of its side, from the top
+CROP_PX_PER_CM = 6.981 / 112  # crop sides per centimetre of the canonical face
+ORIGIN_HEIGHT = 48.23 / 112  # the canonical face's origin in the crop, as a share of its side, from the top
+
+# OpenFace's own frame: crop pixels per millimetre of its mean shape, at its standard crop size.
+OPENFACE_SCALE = 0.7
+OPENFACE_SIZE = 112
 
 
 def _complex(points):
@@ -62,8 +66,8 @@ def mesh_similarity(mesh, size):
     return fit_similarity(mesh[:N_MESH], targets, weights)
 
 
-def side_px(similarity):
-    """Side in source pixels per crop pixel; times the crop's size it is about the width of the face (OpenFace's frame)."""
+def source_px(similarity):
+    """Source pixels per crop pixel `[...]`; times the crop's size it is about the width of the face."""
     return 1 / np.hypot(similarity[..., 0], similarity[..., 1])
 
 
@@ -71,11 +75,15 @@ def openface_similarity(points, mean_shape, stable, origin_px, size):
     """OpenFace's own alignment (shared data README), for landmarks that OpenFace itself found.
 
     `points [68, 2]` px, `mean_shape [n, 2]` mm and `stable [n]` int: the points of the mean shape and which of the 68
-    they are; `origin_px [2]` is `p_tx, p_ty` of its csv. Rotation and scale come from the Procrustes fit alone; the
-    model's origin lands on the crop's centre.
+    they are; `origin_px [2]` is `p_tx, p_ty` of its csv. The rotation comes from the Procrustes fit; the scale is the
+    ratio of the two shapes' norms (not the least-squares one, which is up to 2 % smaller: 5 grey levels in a turned
+    face); the model's origin lands on the crop's centre.
     """
-    scale = 0.7 * size / 112  # OpenFace's `sim_scale` at its standard size
-    a, b, _, _ = fit_similarity(np.asarray(points)[stable], np.asarray(mean_shape) * scale)
+    points = np.asarray(points, float)[stable]
+    targets = np.asarray(mean_shape, float) * (OPENFACE_SCALE * size / OPENFACE_SIZE)
+    a, b, _, _ = fit_similarity(points, targets)
+    norm_ratio = np.linalg.norm(targets - targets.mean(0)) / np.linalg.norm(points - points.mean(0))
+    a, b = np.array([a, b]) * norm_ratio / np.hypot(a, b)
     shift = np.full(2, size / 2) - transform((a, b, 0, 0), np.asarray(origin_px, float))
     return np.array([a, b, *shift])
 

@@ -175,6 +175,7 @@ def _lost_after(scan, announced):
         # AVI numbers its packets as it finds them: a lost one shows only as bytes that belong to none.
         starts, ends = np.asarray(scan.packet_bytes).T
         holes = np.append(starts[1:] - ends[:-1], 0)
+        holes = holes - np.median(holes)  # the container's own bytes between packets
         holes[holes < np.median(ends - starts) * SMALLEST_LOST_PACKET] = 0
         if holes.any():
             lost = _spread(n_lost, holes)[order]

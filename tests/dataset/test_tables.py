@@ -179,7 +179,10 @@ def test_a_flood_of_problems_is_counted(file, videos):
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        ("video_id,onset,ofset", ["unknown column `ofset`; did you mean `offset`?", "required column `offset` is missing"]),
+        (
+            "video_id,onset,ofset",
+            ["unknown column `ofset`; did you mean `offset`?", "required column `offset` is missing"],
+        ),
         ("video_id,onset", ["required column `offset` is missing"]),
         ("video_id,onset,offset,Emotion", ["unknown column `Emotion`; did you mean `emotion`?"]),
         ("video_id,onset,offset,zzz", [f"unknown column `zzz`; known: {', '.join(tables.EVENT_COLUMNS)}"]),

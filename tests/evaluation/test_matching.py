@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,6 @@ THRESHOLDS = [0.3, 0.5, 0.75, 0.95]
 EMOTIONS = ["anger", "happiness", ""]
 
 interval = st.tuples(st.integers(0, 25), st.integers(0, 9), st.sampled_from("ab"), st.sampled_from(EMOTIONS))
-# four confidences for up to twelve predictions: ties are the rule
 prediction = st.tuples(interval, st.sampled_from([0.1, 0.2, 0.3, 0.4]))
 
 
@@ -36,8 +36,9 @@ def brute_force(predictions, truths, threshold, by_emotion):
     for i in sorted(range(len(predictions)), key=lambda i: -predictions[i][1]):
         predicted, best, best_iou = predictions[i][0], UNMATCHED, threshold
         for j, true in enumerate(truths):
-            comparable = true[2] == predicted[2] and (not by_emotion or true[3] == predicted[3] != "")
-            if not comparable or j in taken:
+            if true[2] != predicted[2] or j in taken:
+                continue
+            if by_emotion and (true[3] != predicted[3] or true[3] == ""):
                 continue
             iou = len(frames(predicted) & frames(true)) / len(frames(predicted) | frames(true))
             if iou >= best_iou:
@@ -47,12 +48,24 @@ def brute_force(predictions, truths, threshold, by_emotion):
     return matched
 
 
-@settings(max_examples=1000, deadline=None, derandomize=True)
-@given(st.lists(prediction, max_size=12), st.lists(interval, max_size=6), st.booleans())
-def test_equals_brute_force(predictions, truths, by_emotion):
-    detections, events = detection_table(predictions), table(truths)
-    matched = match(detections, events, THRESHOLDS, by_emotion)
-    assert matched.shape == (len(THRESHOLDS), len(detections))
+@pytest.mark.parametrize("by_emotion", [False, True])
+@pytest.mark.parametrize("seed", range(10))
+def test_equals_brute_force(seed, by_emotion):
+    """A hundred small, crowded videos in one table; four confidences, so that ties are the rule."""
+    random = np.random.default_rng(seed)
+
+    def rows(most):
+        return [
+            (int(random.integers(0, 25)), int(random.integers(0, 10)), f"v{video}", str(random.choice(EMOTIONS)))
+            for video in range(100)
+            for _ in range(random.integers(0, most))
+        ]
+
+    truths = rows(6)
+    predictions = [(row, float(random.integers(1, 5))) for row in rows(12)]
+    random.shuffle(predictions)
+    matched = match(detection_table(predictions), table(truths), THRESHOLDS, by_emotion)
+    assert matched.shape == (len(THRESHOLDS), len(predictions)) and (matched >= 0).any()
     for t, threshold in enumerate(THRESHOLDS):
         assert matched[t].tolist() == brute_force(predictions, truths, threshold, by_emotion)
 

@@ -91,9 +91,7 @@ def test_kept_of_each_row_and_not_one_threshold():
 
 def test_recognition_and_strs_by_hand():
     """Three spotted of four; anger 1 of 2 right, happiness 1 of 1 right, surprise never spotted."""
-    truth = events(
-        ("v1", 0, 9, "anger"), ("v1", 50, 59, "anger"), ("v2", 0, 9, "happiness"), ("v3", 0, 9, "surprise")
-    )
+    truth = events(("v1", 0, 9, "anger"), ("v1", 50, 59, "anger"), ("v2", 0, 9, "happiness"), ("v3", 0, 9, "surprise"))
     found = detections(
         ("v1", 0, 9, 0.9, "anger", True),
         ("v1", 50, 59, 0.8, "happiness", True),

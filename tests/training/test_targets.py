@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from fedn_pipeline import config
 from fedn_pipeline.model import geometry

@@ -4,6 +4,8 @@ Each unit is a sum of Gaussian bumps at landmarks (Ekman & Friesen's FACS says w
 interocular distance, about 63 mm). Used by rendering.py, which adds the fields of all active units.
 """
 
+import itertools
+
 import numpy as np
 
 from .portraits import LOWER_INNER_LIP, UPPER_INNER_LIP
@@ -168,7 +170,7 @@ def _relief(points, where):
 
 def _distance_to_line(where, line):
     nearest = np.full(where.shape[:-1], np.inf)
-    for start, end in zip(line[:-1], line[1:], strict=True):
+    for start, end in itertools.pairwise(line):
         along = end - start
         share = np.clip(((where - start) @ along) / (along @ along), 0, 1)
         nearest = np.minimum(nearest, np.linalg.norm(where - start - share[..., None] * along, axis=-1))

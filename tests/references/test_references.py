@@ -1,0 +1,61 @@
+"""Chance has the training subjects' statistics; classic finds a change and has no emotion."""
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from fedn_pipeline import config
+from fedn_pipeline.features import cache
+from fedn_pipeline.references import chance, classic
+
+SETTINGS = config.validate({})["folds"]
+
+
+def tables(n=3, seconds=100):
+    videos = pd.DataFrame({"video_id": [f"v{i}" for i in range(n)], "n_frames": seconds * 30, "fps": 30.0})
+    onset = np.arange(0, 2000, 200)
+    events = pd.concat(
+        pd.DataFrame({"video_id": f"v{i}", "onset": onset, "offset": onset + 29, "emotion": "anger"}) for i in range(n)
+    )
+    return videos, events
+
+
+def test_chance_follows_the_training_statistics():
+    videos, events = tables()
+    found = chance.detect(videos[:1], videos[1:], events[events.video_id != "v0"], draws=200, seed=0)
+    assert set(found.draw) == set(range(200))
+    assert len(found) / 200 == pytest.approx(10, rel=0.1)  # ten events in a hundred seconds
+    assert (found.offset - found.onset + 1 == 30).all() and set(found.emotion) == {"anger"}
+    assert found.onset.min() >= 0 and found.offset.max() < 3000
+    assert found.equals(chance.detect(videos[:1], videos[1:], events[events.video_id != "v0"], draws=200, seed=0))
+    assert not found.equals(chance.detect(videos[:1], videos[1:], events[events.video_id != "v0"], draws=200, seed=1))
+
+
+def test_chance_without_training_events_proposes_nothing():
+    videos, events = tables()
+    assert len(chance.detect(videos[:1], videos[1:], events[:0], draws=3, seed=0)) == 0
+
+
+def test_classic_finds_the_change(tmp_path):
+    features = np.random.default_rng(0).normal(size=(600, 512)) * 0.05
+    features[300:330, :8] += np.sin(np.linspace(0, np.pi, 30))[:, None]
+    attributes = {"weights_sha256": "", "precision": "", "version": ""}
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        entry = cache.Features(features.astype(np.float16), np.ones(600, dtype=bool), attributes)
+        cache.write_group(file, "v0", entry)
+    videos, events = tables(1, seconds=20)
+    k = classic.half_length(videos, events)
+    assert k == 15
+    found = classic.detect(videos, tmp_path / "f.h5", k, SETTINGS)
+    best = found.loc[found.confidence.idxmax()]
+    assert abs((best.onset + best.offset) / 2 - 315) <= 3 and set(found.emotion) == {""}
+    assert found.confidence.nlargest(2).iloc[1] < 0.9 * best.confidence
+
+
+def test_classic_curve_is_zero_without_a_face():
+    features = np.random.default_rng(0).normal(size=(100, 8))
+    valid = np.ones(100, dtype=bool)
+    valid[40:60] = False
+    height = classic.curve(features, valid, k=3, smoothing_s=1e-6)
+    assert (height[37:63] == 0).all() and (height[:37] > 0).all()

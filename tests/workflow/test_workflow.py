@@ -1,0 +1,114 @@
+"""The workflow on the smallest demo: it makes the table, does nothing twice, and re-runs what a change touches.
+
+Runs on a copy of the project, so that a module can be edited. One full run is shared by all tests, in their order.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fedn_pipeline.files import sha256
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+TABLE = "results/demo_smallest_table.csv"
+FOLDS = "results/demo_smallest/annotated/fedn/seed0/folds"
+
+
+def snakemake(project, *arguments):
+    """Run Snakemake in the copy; its output. Fails the test if Snakemake fails."""
+    environment = {**os.environ, "PYTHONPATH": str(project), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return done.stdout + done.stderr
+
+
+def planned(project, *arguments):
+    """Names of the rules that a dry run would run."""
+    lines = snakemake(project, TABLE, "--dry-run", "--quiet", "progress", *arguments).splitlines()
+    rules = {line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule ", "checkpoint "))}
+    return rules
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project in which the smallest demo has run once."""
+    copy = tmp_path_factory.mktemp("project")
+    for name in ("workflow", "config", "fedn_pipeline"):
+        shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    snakemake(copy, TABLE, "results/demo_smallest/report/figures.txt")
+    return copy
+
+
+def test_table_has_a_row_per_method(project):
+    table = pd.read_csv(project / TABLE)
+    assert table.method.tolist() == ["fedn", "fedn_by_photograph", "chance", "classic"]
+    assert list(table.columns[:5]) == ["dataset", "labels", "method", "source", "tp"]
+    assert (table.n_ground_truth == 12).all() and (table.source == "ours").all()
+    assert (table.loc[table.method != "classic", "n_predictions"] >= 0).all()
+    classic = table[table.method == "classic"].iloc[0]
+    assert pd.isna(classic.detection_map) and pd.isna(classic.recognition_f1_micro)
+    differences = pd.read_csv(project / "results/demo_smallest_table_differences.csv")
+    assert set(differences.minus) == {"fedn_by_photograph", "chance", "classic"}
+
+
+def test_figures_exist(project):
+    folder = project / "results/demo_smallest/report"
+    names = (folder / "figures.txt").read_text().split()
+    assert len(names) == 5
+    for name in names:
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_job_left_a_log_and_a_benchmark(project):
+    for path in ("logs/faces/s01.log", "benchmarks/faces/s01.tsv", "logs/results.log", "benchmarks/pretrain/resnet18_demo.tsv"):
+        assert (project / "results/demo_smallest" / path).is_file()
+    assert (project / FOLDS / "s01/folds.log").is_file() and (project / FOLDS / "s01/folds_benchmark.tsv").is_file()
+
+
+def test_second_run_does_nothing(project):
+    assert "Nothing to be done" in snakemake(project, TABLE)
+
+
+def test_fold_alone_is_the_fold_of_the_full_run(project):
+    names = ["checkpoint.safetensors", "training_log.csv", "predictions.h5", "fold.json", "detections.csv", "threshold.json"]
+    before = [sha256(project / FOLDS / "s01" / name) for name in names]
+    others = {path: path.stat().st_mtime_ns for path in (project / FOLDS).glob("s0[234]/*")}
+    shutil.rmtree(project / FOLDS / "s01")
+    assert planned(project) == {"folds", "detections", "results"}
+    snakemake(project, TABLE)
+    assert [sha256(project / FOLDS / "s01" / name) for name in names] == before
+    assert {path: path.stat().st_mtime_ns for path in others} == others
+
+
+def test_training_parameter_reruns_from_training_on(project):
+    assert planned(project, "--config", "training={learning_rate: 0.0002}") == {"folds", "detections", "reference", "results"}
+
+
+def test_evaluation_parameter_reruns_the_table_only(project):
+    rules = planned(project, "--config", "evaluation={bootstrap_draws: 60}")
+    assert "results" in rules and not rules & {"folds", "features", "features_part", "faces"}
+
+
+def test_edited_module_reruns_its_stage(project):
+    module = project / "fedn_pipeline/detection/nms.py"
+    text = module.read_text()
+    module.write_text(text + "\n# edited\n")
+    try:
+        rules = planned(project)
+    finally:
+        module.write_text(text)
+    assert {"detections", "results"} <= rules and not rules & {"folds", "features_part", "faces"}
+
+
+def test_misspelt_key_is_refused(project):
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", TABLE, "--dry-run", "--config", "training={stpes: 3}"]
+    environment = {**os.environ, "PYTHONPATH": str(project)}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "unknown key `training.stpes`; did you mean `steps`?" in done.stdout + done.stderr
