@@ -5,6 +5,7 @@ Bad input (InputError) prints its message alone and exits with status 2. Heavy i
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -198,6 +199,8 @@ def parser():
 def main(argv=None):
     """Run a command; the process's exit status."""
     args = parser().parse_args(argv)
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_MININTERVAL", "10")  # in a log a line every ten seconds is enough
     try:
         args.run(args, config.from_argument(args.settings))
     except InputError as error:

@@ -159,53 +159,68 @@ def _spread(total, shares):
     return np.diff(edges, prepend=0)
 
 
-def _lost_after(scan, announced):
-    """How many frames the container lost after each packet `[n_packets]`, packets in order of time."""
-    order = np.argsort(scan.packet_times, kind="stable")
-    times = np.asarray(scan.packet_times)[order]
+def _lost_after(times, extents, announced):
+    """How many frames the container lost after each packet, `[n_packets]` in file order.
+
+    `times [n_packets]` are ticks, `extents [n_packets, 2]` first byte and byte after the last.
+    """
     lost = np.zeros(len(times), dtype=int)
     if len(times) < 3:
         return lost
-    steps = np.diff(times)
+    order = np.argsort(times)
+    steps = np.diff(times[order])
     usual = max(np.median(steps), 1)
     if np.mean(np.abs(steps - usual) <= 0.1 * usual + 1) >= REGULAR_SHARE:
-        lost[:-1] = np.maximum(np.rint(steps / usual).astype(int) - 1, 0)
+        lost[order[:-1]] = np.maximum(np.rint(steps / usual).astype(int) - 1, 0)
     n_lost = (announced or 0) - len(times)
     if not lost.any() and n_lost > 0:
         # AVI numbers its packets as it finds them: a lost one shows only as bytes that belong to none.
-        starts, ends = np.asarray(scan.packet_bytes).T
+        starts, ends = extents.T
         holes = np.append(starts[1:] - ends[:-1], 0)
         holes = holes - np.median(holes)  # the container's own bytes between packets
         holes[holes < np.median(ends - starts) * SMALLEST_LOST_PACKET] = 0
         if holes.any():
-            lost = _spread(n_lost, holes)[order]
+            lost = _spread(n_lost, holes)
     return lost
 
 
-def _missing(scan, announced):
-    """Which places of the frame axis hold no decoded picture, `[n_frames]` bool."""
-    n_decoded = len(scan.frame_times)
+def _presented(scan):
+    """Times of packets and of frames that agree with the order in which the decoder presents its frames."""
+    if set(scan.frame_times) <= set(scan.packet_times) and len(set(scan.packet_times)) == len(scan.packet_times):
+        # AVI stamps packets in order of decoding: then the decoder's own order decides.
+        renamed = dict(zip(scan.frame_times, sorted(scan.frame_times), strict=True))
+        return [renamed.get(time, time) for time in scan.packet_times], sorted(scan.frame_times)
+    # Times that do not tell frames apart: only the count can be kept.
+    n = max(len(scan.packet_times), len(scan.frame_times))
+    return list(range(n)), list(range(len(scan.frame_times)))
+
+
+def _damage(scan, announced):
+    """Frame axis of a scanned file: `damaged` and `missing`, `[n_frames]` bool each."""
     if not scan.hurt:
-        return np.zeros(n_decoded, dtype=bool)
-    delivered = set(scan.frame_times)
-    missing = []
-    for time, lost in zip(sorted(scan.packet_times), _lost_after(scan, announced), strict=True):
-        missing += [time not in delivered] + [True] * lost
-    missing = np.array(missing, dtype=bool)
-    if (~missing).sum() != n_decoded:  # times that do not tell frames apart: only the count can be kept
-        missing = np.arange(max(len(missing), n_decoded)) >= n_decoded
-    return missing
+        return np.zeros(len(scan.frame_times), dtype=bool), np.zeros(len(scan.frame_times), dtype=bool)
+    packet_times, frame_times = _presented(scan)
+    order = np.argsort(packet_times)
+    extents = np.array(scan.packet_bytes + [(0, 0)] * (len(order) - len(scan.packet_bytes)))
+    lost = _lost_after(np.array(packet_times), extents, announced)
+    place = np.empty(len(order), dtype=int)
+    place[order] = np.arange(len(order)) + np.cumsum(lost[order]) - lost[order]
 
-
-def _spoilt(missing, corrupt, key):
-    """Damage and what is predicted from it, up to the next sound key frame, `[n_frames]` bool."""
-    spoilt, damaged = False, []
-    flags = iter(zip(corrupt, key, strict=True))
-    for gone in missing:
-        is_corrupt, is_key = (True, False) if gone else next(flags)
-        spoilt = is_corrupt or (spoilt and not is_key)
-        damaged.append(spoilt)
-    return np.array(damaged, dtype=bool)
+    damaged = np.ones(len(order) + lost.sum(), dtype=bool)
+    missing = damaged.copy()
+    flags = dict(zip(frame_times, zip(scan.corrupt, scan.key, strict=True), strict=True))
+    spoilt = spoilt_before = False
+    key_time = packet_times[0]
+    for time, position, n_lost in zip(packet_times, place, lost, strict=True):  # in order of decoding
+        corrupt, key = flags.get(time, (True, False))
+        if key:
+            spoilt_before, spoilt, key_time = spoilt, False, time
+        spoilt |= corrupt
+        missing[position] = time not in flags
+        # Frames shown before a key frame but decoded after it still draw on what came before.
+        damaged[position] = spoilt or (time < key_time and spoilt_before)
+        spoilt |= n_lost > 0
+    return damaged, missing
 
 
 def _strict(path):
@@ -218,8 +233,7 @@ def probe(path, strict=None):
     """Decode `path` once and return its VideoInfo. Raises InputError (module docstring)."""
     strict = _strict(path) if strict is None else strict
     scan, announced, fps, duration_s = _scan(path, strict)
-    missing = _missing(scan, announced)
-    damaged = _spoilt(missing, scan.corrupt, scan.key)
+    damaged, missing = _damage(scan, announced)
     if strict and damaged.mean() > STRICT_TOLERANCE:
         return probe(path, strict=False)
     if not len(damaged) or damaged.all():

@@ -45,7 +45,7 @@ def video_features(row, crops_path, alignment_path, network, settings, device):
     needed &= has_face
     wanted = (image for image, use in zip(crops.read(crops_path), needed, strict=True) if use)
     progress = tqdm(
-        wanted, desc=f"features {row.video_id}", total=int(needed.sum()), unit="frame", mininterval=5
+        wanted, desc=f"features {row.video_id}", total=int(needed.sum()), unit="frame"
     )
     per_frame = np.zeros((len(table), backbone.WIDTH), dtype=np.float32)
     per_frame[needed] = embed(progress, network, settings["batch_size"], precision, device)

@@ -99,7 +99,7 @@ def run(folder, path, settings, exclude=None):
         pictures = _load(folder, table, size)
         network.train()
         losses = []
-        for _ in tqdm(range(steps), desc=f"pretrain at {size} px", unit="step", mininterval=5):
+        for _ in tqdm(range(steps), desc=f"pretrain at {size} px", unit="step"):
             emotion = generator.integers(len(emotions), size=settings["batch_size"])
             chosen = np.array([generator.choice(by_emotion[e]) for e in emotion])
             loss = F.cross_entropy(

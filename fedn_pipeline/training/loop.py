@@ -79,7 +79,7 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
 
     # 3. Steps.
     rows, sums, order = [], {}, np.zeros(0, dtype=np.int64)
-    for step in tqdm(range(n_steps), desc=f"train {label}", unit="step", mininterval=5):
+    for step in tqdm(range(n_steps), desc=f"train {label}", unit="step"):
         if len(order) < batch:
             order = generator.permutation(len(index))
         chosen, order = torch.from_numpy(order[:batch]).to(device), order[batch:]

@@ -62,11 +62,11 @@ def test_when_the_person_leaves_nobody_stands_in(settings):
 
 
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    ("change", "expected"),  # of Anna's place when she is back, from 100
     [
         ({}, 130.0),
         ({"x": 390.0}, None),
-        ({"width": 180.0}, None),
+        ({"width": 160.0}, None),
         ({"look": BERT}, None),
     ],
 )

@@ -15,7 +15,7 @@ BROW, UPPER, LOWER, BOTH = "above the eyes", "above the lips' meeting line", "be
 _PAIRED = {
     "1": [((55, 285), (0.0, -0.14), (0.28, 0.30), BROW)],
     "2": [((105, 334), (0.01, -0.10), (0.26, 0.30), BROW), ((70, 300), (0.01, -0.06), (0.24, 0.26), BROW)],
-    "4": [((55, 285), (-0.07, 0.11), (0.24, 0.19), BROW), ((105, 334), (-0.02, 0.07), (0.26, 0.18), BROW)],
+    "4": [((55, 285), (-0.08, 0.15), (0.26, 0.24), BROW), ((105, 334), (-0.02, 0.08), (0.26, 0.20), BROW)],
     "5": [((159, 386), (0.0, -0.045), (0.20, 0.075), BOTH), ((145, 374), (0.0, 0.02), (0.18, 0.07), BOTH)],
     "6": [((50, 280), (0.01, -0.08), (0.32, 0.24), BOTH), ((145, 374), (0.0, -0.035), (0.18, 0.08), BOTH)],
     "7": [((145, 374), (0.0, -0.045), (0.18, 0.075), BOTH)],
@@ -40,16 +40,13 @@ _CENTRAL = {
     "18": [((61, 61), (0.09, 0.0), (0.18, 0.18), BOTH), ((291, 291), (-0.09, 0.0), (0.18, 0.18), BOTH)],
     "24": [((0, 0), (0.0, 0.035), (0.32, 0.07), UPPER), ((17, 17), (0.0, -0.05), (0.32, 0.08), LOWER)],
     "25": [((14, 14), (0.0, 0.08), (0.32, 0.14), LOWER), ((13, 13), (0.0, -0.05), (0.32, 0.14), UPPER)],
-    "gaze_x": [((468, 468), (0.08, 0.0), (0.09, 0.06), BOTH), ((473, 473), (0.08, 0.0), (0.09, 0.06), BOTH)],
+    "gaze_x": [((468, 468), (0.10, 0.0), (0.12, 0.07), BOTH), ((473, 473), (0.10, 0.0), (0.12, 0.07), BOTH)],
     "gaze_y": [((468, 468), (0.0, 0.05), (0.10, 0.06), BOTH), ((473, 473), (0.0, 0.05), (0.10, 0.06), BOTH)],
 }
-_OWN_SHAPE = ("26", "45", "yaw", "pitch")  # jaw drop, blink, and what turning the head does to a relief
-UNITS = (*(f"{unit}{side}" for unit in _PAIRED for side in "RL"), *_CENTRAL, *_OWN_SHAPE)
+_OWN_SHAPE = ("26", "yaw", "pitch")  # jaw drop, and what turning the head does to a relief
+BLINK = "45"  # see eyelids.py
+UNITS = (*(f"{unit}{side}" for unit in _PAIRED for side in "RL"), *_CENTRAL, *_OWN_SHAPE, BLINK)
 _JAW_DROP = 0.34  # of the lower lip at full intensity
-_EYES = (  # landmarks of the upper and the lower lid, corner to corner
-    ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133)),
-    ((263, 466, 388, 387, 386, 385, 384, 398, 362), (263, 249, 390, 373, 374, 380, 381, 382, 362)),
-)
 # Skin folds that darken with units: unit, depth, half-width, polyline on either side (a pair: halfway between).
 _FOLDS = (
     ("12", 0.30, 0.035, ((129, 203, 206, 216), (358, 423, 426, 436))),
@@ -63,7 +60,7 @@ _FOLDS = (
 
 
 def displacements(points, where, lower=None):
-    """Where each unit at full intensity moves the face: `{unit: [..., 2]}` in face coordinates.
+    """Where each unit but the blink, at full intensity, moves the face: `{unit: [..., 2]}` in face coordinates.
 
     `points [478, 2]` the person's landmarks; `where [..., 2]` positions; `lower [...]` in [0, 1] says how far a
     position belongs to the lower lip and jaw (default: from the line where the lips meet).
@@ -81,7 +78,6 @@ def displacements(points, where, lower=None):
     for unit, bumps in _CENTRAL.items():
         fields[unit] = sum(_bump(where, points[p], move, size, share[at]) for (p, _), move, size, at in bumps)
     fields["26"] = _jaw(points, where, lower)
-    fields["45"] = _blink(points, where)
     relief = _relief(points, where)
     fields["yaw"] = np.stack([relief, np.zeros_like(relief)], axis=-1)
     fields["pitch"] = np.stack([np.zeros_like(relief), relief], axis=-1)
@@ -143,21 +139,6 @@ def _jaw(points, where, lower):
     field[..., 1] = _JAW_DROP * lower * share * below * beside
     for index, inward in ((61, 1), (291, -1)):
         field += _bump(where, points[index], (0.08 * inward, 0.02), (0.17, 0.20), 1.0)
-    return field
-
-
-def _blink(points, where):
-    u, v = where[..., 0], where[..., 1]
-    field = np.zeros_like(where)
-    for upper, lower in _EYES:
-        top, bottom = (points[list(line)][np.argsort(points[list(line), 0])] for line in (upper, lower))
-        bottom_v = np.interp(u, bottom[:, 0], bottom[:, 1])
-        aperture = np.interp(u, top[:, 0], bottom[:, 1] - np.interp(bottom[:, 0], top[:, 0], top[:, 1]))
-        within = _smooth_step((np.minimum(u - top[0, 0], top[-1, 0] - u) + 0.02) / 0.05)
-        ceiling = bottom_v - aperture - 0.16  # the lid's skin stretches from here down
-        stretch = np.clip((v - ceiling) / (bottom_v - ceiling), 0, 1)
-        stretch *= np.exp(-((np.maximum(v - bottom_v, 0) / 0.015) ** 2))
-        field[..., 1] += aperture * within * stretch * 1.05
     return field
 
 

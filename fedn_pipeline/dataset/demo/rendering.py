@@ -12,13 +12,15 @@ import numpy as np
 
 from fedn_pipeline.files import whole
 
-from .action_units import displacements, folds
+from .action_units import BLINK, displacements, folds
 from .animation import animate
+from .eyelids import Eyelids
 from .planning import frame_count, subject_ids
 from .portraits import LOWER_INNER_LIP, UPPER_INNER_LIP, make_portrait, to_px
 
 _STEP_PX = 3  # grid of the displacement fields, in px of a 480-line picture
 _PORTRAIT_STREAM, _NOISE_STREAM = 3, 4
+_INVISIBLE = 1e-3  # intensity of a unit that is left out
 _NOISE_TILES, _NOISE_MARGIN_PX = 6, 64
 _CAVITY_YUV = np.array([38, 122, 142])  # inside of a mouth
 _TEETH_YUV = np.array([200, 122, 131])  # before a fair face; darker with the face
@@ -83,6 +85,7 @@ class Renderer:
         self._lips = np.concatenate([portrait.points[list(UPPER_INNER_LIP)], portrait.points[list(LOWER_INNER_LIP)]])
         lower = np.repeat([0.0, 1.0], [len(UPPER_INNER_LIP), len(LOWER_INNER_LIP)])
         self._lip_moves = displacements(portrait.points, self._lips, lower)
+        self._eyelids = Eyelids(portrait)
         tiles = _noise_tiles(self.height, self.width)
         self._noise = np.rint(tiles * settings["noise"] * portrait.noise).astype(np.int8)
 
@@ -91,7 +94,7 @@ class Renderer:
 
         `units {name: intensity}` (all of action_units.UNITS), `pose [4]`, `light [3]` as in `Animation`.
         """
-        active = {unit: value for unit, value in units.items() if abs(value) > 1e-3}
+        active = {u: value for u, value in units.items() if abs(value) > _INVISIBLE and u != BLINK}
         field = np.zeros_like(self._fields["26"])
         shade = np.zeros(field.shape[:2], np.float32)
         for unit, value in active.items():
@@ -110,7 +113,11 @@ class Renderer:
         shade = cv2.remap(shade, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
         size, half = (self.width, self.height), (self.width // 2, self.height // 2)
-        luma = cv2.remap(self._luma, cv2.resize(place, size), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        place_full = cv2.resize(place, size)
+        if units[BLINK] > _INVISIBLE:
+            self._eyelids.close(place_full, min(units[BLINK], 1.0), matrix)
+            place = place_full
+        luma = cv2.remap(self._luma, place_full, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         halved = (cv2.resize(place, half) - np.float32(0.5)) / 2
         chroma = cv2.remap(self._chroma, halved, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         self._paint_mouth(luma, chroma, active, matrix)
