@@ -34,9 +34,7 @@ def find_faces(video_path, info, settings, progress=True):
     size = settings["crop_size"]
     linker = following.Linker(settings, patience=round(settings["max_gap_s"] * info.fps))
     with landmarks.Landmarker(settings["max_faces"], settings["min_confidence"], video=True) as landmarker:
-        pictures = tqdm(
-            video.frames(video_path, info), "landmarks", info.n_frames, disable=not progress, unit="frame"
-        )
+        pictures = tqdm(video.frames(video_path, info), "landmarks", info.n_frames, disable=not progress, unit="frame")
         for picture, damaged in zip(pictures, info.damaged, strict=True):
             meshes = [] if damaged else landmarker.detect(picture)
             linker.add([following.Face.from_mesh(picture, mesh, size) for mesh in meshes])
@@ -64,12 +62,8 @@ def write_crops(video_path, alignment_path, crops_path, settings, info=None, pro
         raise crops.InputError(
             f"{alignment_path}: {len(similarities)} rows, but {video_path} has {info.n_frames} frames"
         )
-    pictures = tqdm(
-        video.frames(video_path, info), "crops", info.n_frames, disable=not progress, unit="frame"
-    )
-    crops.write(
-        crops_path, crops.warped(pictures, similarities, settings["crop_size"]), info.fps, settings
-    )
+    pictures = tqdm(video.frames(video_path, info), "crops", info.n_frames, disable=not progress, unit="frame")
+    crops.write(crops_path, crops.warped(pictures, similarities, settings["crop_size"]), info.fps, settings)
 
 
 def summary(info, followed, aligned):

@@ -117,11 +117,12 @@ def _mediapipe():
         import mediapipe
         from mediapipe.tasks.python import BaseOptions, vision
     except (ImportError, OSError) as error:
-        raise InputError(_explained(error)) from error
+        raise InputError(explained(error)) from error
     return mediapipe, BaseOptions, vision
 
 
-def _explained(error):
+def explained(error):
+    """Why MediaPipe does not start, and what to install."""
     if "libEGL" in str(error) or "libGLES" in str(error):
         return f"MediaPipe lacks a system library ({error}); on Debian: {INSTALL_LINE}"
     return f"MediaPipe does not start: {error}"
@@ -149,7 +150,7 @@ class Landmarker:
                 if not video:
                     self.detect(np.zeros((64, 64, 3), dtype=np.uint8))  # it announces itself on first use
         except (RuntimeError, OSError) as error:
-            raise InputError(_explained(error)) from error
+            raise InputError(explained(error)) from error
 
     def detect(self, image_rgb):
         """Faces in `image_rgb [h, w, 3]` uint8: list of meshes `[478, 2]` float64, px."""

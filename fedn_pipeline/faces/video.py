@@ -63,9 +63,7 @@ class VideoInfo:
                 "they repeat the last good picture"
             )
         if self.header_frames is not None and self.header_frames > self.n_frames:
-            found.append(
-                f"the file announces {self.header_frames} frames but holds {self.n_frames}: it was cut short"
-            )
+            found.append(f"the file announces {self.header_frames} frames but holds {self.n_frames}: it was cut short")
         return found
 
 

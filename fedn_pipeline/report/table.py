@@ -49,9 +49,9 @@ def columns():
 def results_table(rows):
     """One row per method, in the given order, fractions; missing cells are empty.
 
-    `rows`: dictionaries with the keys of `columns()`. A count or metric is a number, None, or `(value, low,
-    high)` as `evaluation.bootstrap.summarise` gives it, so `{"method": "fedn", ..., **summary}` is a row.
-    Raises KeyError for a key that is no column.
+    `rows`: dictionaries with the keys of IDENTITY and FURTHER, and `metrics`: name -> a number, None, or
+    `(value, low, high)`, as `evaluation.bootstrap.summarise` gives it. Raises KeyError for a key that is no
+    column.
     """
     order = columns()
     flat = [_flat(row) for row in rows]
@@ -97,14 +97,13 @@ def latex(table):
 
 
 def _flat(row):
-    flat = {}
-    for name, value in row.items():
-        if isinstance(value, tuple):
-            flat[name] = value[0]
-            if name in METRICS:
-                flat[f"{name}_low"], flat[f"{name}_high"] = value[1:]
-        else:
-            flat[name] = value
+    """The row's cells by column; an interval becomes three cells, of a count only the value stays."""
+    flat = {name: value for name, value in row.items() if name != "metrics"}
+    for name, value in row.get("metrics", {}).items():
+        value, low, high = value if isinstance(value, tuple) else (value, None, None)
+        flat[name] = value
+        if name in METRICS:
+            flat |= {f"{name}_low": low, f"{name}_high": high}
     return flat
 
 

@@ -1,13 +1,17 @@
 """Small synthetic videos for the tests of the faces stage."""
 
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from skimage.data import astronaut
+
+from fedn_pipeline.faces import align, alignment, crops
 
 SCHEMA = Path(__file__).resolve().parents[2] / "fedn_pipeline" / "config.schema.yaml"
 
@@ -52,3 +56,26 @@ def numbered():
 def face():
     """A picture of one face, `[240, 240, 3]` uint8 (astronaut, public domain)."""
     return np.ascontiguousarray(astronaut()[0:240, 104:344])
+
+
+@dataclass
+class Run:
+    """What the stage made of one video."""
+
+    source: Path
+    summary: dict
+    table: pd.DataFrame
+    similarities: np.ndarray
+    path: Path
+    crops: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def default_run(shared_data, settings, tmp_path_factory):
+    """The stage's output for the real video default.wmv (288 frames)."""
+    source = shared_data / "real_videos" / "default.wmv"
+    folder = tmp_path_factory.mktemp("default_run")
+    table, path = folder / "default.csv", folder / f"default{crops.CROPS_SUFFIX}"
+    summary = align.process(source, table, path, settings, progress=False)
+    aligned = alignment.read(table)
+    return Run(source, summary, aligned, alignment.similarities(aligned), path, np.stack(list(crops.read(path))))

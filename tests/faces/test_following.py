@@ -53,12 +53,13 @@ def test_crossing_faces_are_not_swapped(settings):
 
 
 def test_when_the_person_leaves_nobody_stands_in(settings):
-    frames = [[seen(ANNA, 100, width=120), seen(BERT, 300)] for _ in range(30)]
+    frames = [[seen(ANNA, 100, width=120)] for _ in range(40)]
+    frames += [[seen(ANNA, 100, width=120), seen(BERT, 300)] for _ in range(20)]
     # Bert moves to Anna's very place: near and of like size, but he looks otherwise.
     frames += [[seen(BERT, 300 - 5 * i, width=110)] for i in range(40)]
     result = followed(frames, settings)
-    assert places(result) == [100] * 30 + [None] * 40
-    assert result.n_unused == 40
+    assert places(result) == [100] * 60 + [None] * 40
+    assert result.n_unused == 40 and result.n_several == 20
 
 
 @pytest.mark.parametrize(

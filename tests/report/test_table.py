@@ -8,14 +8,21 @@ from fedn_pipeline.evaluation.bootstrap import Interval
 from fedn_pipeline.evaluation.metrics import COUNTS, METRICS
 from fedn_pipeline.report import table as report
 
-FEDN = {
-    "dataset": "demo", "labels": "annotated", "method": "fedn_no_attention", "source": "ours",
+MEASURED = {
     **{name: Interval(40.0, 31.0, 49.0) for name in COUNTS},
     **{name: Interval(0.5, 0.25, 0.75) for name in METRICS},
-    "detection_map": Interval(0.0516, 0.0401, 0.0622), "seeds": "0 1", "protocol": "held_out",
+    "detection_map": Interval(0.0516, 0.0401, 0.0622),
+}
+FEDN = {
+    "dataset": "demo", "labels": "annotated", "method": "fedn_no_attention", "source": "ours",
+    "metrics": MEASURED, "seeds": "0 1", "protocol": "held_out",
 }  # fmt: skip
-PUBLISHED = {"dataset": "casme2", "labels": "annotated", "method": "A | B", "source": "published", "spotting_f1": 0.511}
-CLASSIC = FEDN | {"method": "classic", "tp": 12.5, "strs": Interval(None, None, None), "detection_map": None}
+WITHOUT_EMOTION = {"tp": Interval(12.5, 9.0, 15.0), "strs": Interval(None, None, None), "detection_map": None}
+CLASSIC = FEDN | {"method": "classic", "metrics": MEASURED | WITHOUT_EMOTION}
+PUBLISHED = {
+    "dataset": "casme2", "labels": "annotated", "method": "A | B", "source": "published",
+    "metrics": {"spotting_f1": 0.511},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -82,9 +89,10 @@ def test_same_rows_same_bytes(table, tmp_path):
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
 
 
-def test_unknown_key_is_refused():
+@pytest.mark.parametrize("row", [FEDN | {"spoting_f1": 1}, FEDN | {"metrics": {"spoting_f1": 1}}])
+def test_unknown_key_is_refused(row):
     with pytest.raises(KeyError, match="spoting_f1"):
-        report.results_table([FEDN | {"spoting_f1": 1}])
+        report.results_table([row])
 
 
 def test_no_rows(tmp_path):

@@ -12,12 +12,12 @@ checkpoint dataset:
         "results/{dataset}/logs/dataset.log",
     benchmark:
         "results/{dataset}/benchmarks/dataset.tsv"
+    resources:
+        mem_mb=1000,
     params:
         reader=lambda wildcards: resolved(wildcards.dataset)["dataset"]["reader"],
         folder=lambda wildcards, output: Path(output.videos).parent,
         settings=settings("dataset", "demo"),
-    resources:
-        mem_mb=1000,
     shell:
         "fedn-pipeline dataset {params.reader} --out {params.folder} --part tables"
         " --settings {params.settings:q} > {log} 2>&1"
@@ -32,13 +32,13 @@ rule demo_video:
         "results/{dataset}/logs/demo_video/{video}.log",
     benchmark:
         "results/{dataset}/benchmarks/demo_video/{video}.tsv"
+    wildcard_constraints:
+        dataset=demos(),
+    resources:
+        mem_mb=1500,
     params:
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=settings("demo"),
-    wildcard_constraints:
-        dataset="|".join(DEMOS),
-    resources:
-        mem_mb=1500,
     shell:
         "fedn-pipeline dataset demo --out {params.folder} --part {wildcards.video:q}"
         " --settings {params.settings:q} > {log} 2>&1"
@@ -53,13 +53,13 @@ rule demo_stills:
         "results/{dataset}/logs/demo_stills.log",
     benchmark:
         "results/{dataset}/benchmarks/demo_stills.tsv"
+    wildcard_constraints:
+        dataset=demos(),
+    resources:
+        mem_mb=1500,
     params:
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=settings("demo"),
-    wildcard_constraints:
-        dataset="|".join(DEMOS),
-    resources:
-        mem_mb=1500,
     shell:
         "fedn-pipeline dataset demo --out {params.folder} --part stills"
         " --settings {params.settings:q} > {log} 2>&1"

@@ -1,12 +1,6 @@
 # Stage faces: one video -> its alignment table and its 224x224 crops.
 
 
-def source(wildcards):
-    """The video's file, relative to the data set's root."""
-    table = videos(wildcards.dataset).set_index("video_id")
-    return f"data/{wildcards.dataset}/{table.source[wildcards.video]}"
-
-
 rule faces:
     input:
         video=source,
@@ -18,11 +12,11 @@ rule faces:
         "results/{dataset}/logs/faces/{video}.log",
     benchmark:
         "results/{dataset}/benchmarks/faces/{video}.tsv"
+    resources:
+        mem_mb=2000,
     params:
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=settings("faces"),
-    resources:
-        mem_mb=2000,
     shell:
         "fedn-pipeline faces {input.video:q} --video-id {wildcards.video:q} --out {params.folder}"
         " --settings {params.settings:q} > {log} 2>&1"

@@ -1,25 +1,6 @@
 # Stage features: the backbone's weights, features of batches of videos, one merged file per data set and backbone.
 
 
-def part_videos(wildcards):
-    """The videos of one batch; a batch loads the model once."""
-    size = resolved(wildcards.dataset)["backbone"]["videos_per_job"]
-    first = int(wildcards.part) * size
-    return sorted(videos(wildcards.dataset).video_id)[first : first + size]
-
-
-def parts(wildcards):
-    size = resolved(wildcards.dataset)["backbone"]["videos_per_job"]
-    count = -(-len(videos(wildcards.dataset)) // size)
-    return [f"data/{wildcards.dataset}/features/{wildcards.backbone}/part{number}.h5" for number in range(count)]
-
-
-def excluded(wildcards):
-    """`resnet18_demo_without_PHOTOGRAPH` is trained without the stills of that photograph."""
-    _, without, photograph = wildcards.backbone.partition("_without_")
-    return f"--exclude {photograph}" if without else ""
-
-
 rule pretrain:
     input:
         stills="data/{dataset}/stills/stills.csv",
@@ -30,14 +11,14 @@ rule pretrain:
         "results/{dataset}/logs/pretrain/{backbone}.log",
     benchmark:
         "results/{dataset}/benchmarks/pretrain/{backbone}.tsv"
-    params:
-        folder=lambda wildcards, input: Path(input.stills).parent,
-        exclude=excluded,
-        settings=settings("pretrain"),
     threads: lambda wildcards: resolved(wildcards.dataset)["pretrain"]["threads"]
     resources:
         mem_mb=3000,
         gpu=1,
+    params:
+        folder=lambda wildcards, input: Path(input.stills).parent,
+        exclude=excluded,
+        settings=settings("pretrain"),
     shell:
         "fedn-pipeline pretrain --stills {params.folder} {params.exclude} --out {output}"
         " --settings {params.settings:q} > {log} 2>&1"
@@ -48,10 +29,14 @@ rule features_part:
         videos="data/{dataset}/videos.csv",
         weights="data/{dataset}/backbones/{backbone}.safetensors",
         crops=lambda wildcards: expand(
-            "data/{dataset}/crops/{video}.mkv", dataset=wildcards.dataset, video=part_videos(wildcards)
+            "data/{dataset}/crops/{video}.mkv",
+            dataset=wildcards.dataset,
+            video=part_videos(wildcards),
         ),
         alignment=lambda wildcards: expand(
-            "data/{dataset}/alignment/{video}.csv", dataset=wildcards.dataset, video=part_videos(wildcards)
+            "data/{dataset}/alignment/{video}.csv",
+            dataset=wildcards.dataset,
+            video=part_videos(wildcards),
         ),
         code=code("features/extract.py", "features/backbone.py", "features/cache.py"),
     output:
@@ -60,14 +45,14 @@ rule features_part:
         "results/{dataset}/logs/features/{backbone}/part{part}.log",
     benchmark:
         "results/{dataset}/benchmarks/features/{backbone}/part{part}.tsv"
-    params:
-        only=part_videos,
-        folder=lambda wildcards: f"data/{wildcards.dataset}",
-        settings=settings("backbone"),
     threads: lambda wildcards: resolved(wildcards.dataset)["backbone"]["threads"]
     resources:
         mem_mb=3000,
         gpu=1,
+    params:
+        only=part_videos,
+        folder=lambda wildcards: f"data/{wildcards.dataset}",
+        settings=settings("backbone"),
     shell:
         "fedn-pipeline features --videos {input.videos} --only {params.only:q} --faces {params.folder}"
         " --weights {input.weights} --out {output} --settings {params.settings:q} > {log} 2>&1"
