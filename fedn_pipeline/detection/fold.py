@@ -15,9 +15,8 @@ def finish(test, held_out, held_out_videos, events, folder, settings):
     `settings` holds all sections. Returns the threshold's record.
     """
     ids = set(held_out_videos.video_id)
-    chosen = choose_threshold(
-        held_out, events[events.video_id.isin(ids)], held_out_videos, settings["evaluation"]["iou"]
-    )
+    evaluation, theirs = settings["evaluation"], events[events.video_id.isin(ids)]
+    chosen = choose_threshold(held_out, theirs, held_out_videos, evaluation["iou"], evaluation["fallback_threshold"])
     test = test.assign(kept=(test.confidence >= chosen["threshold"]).astype(int))
     record = {**chosen, "held_out_videos": sorted(ids), "protocol": "held_out"}
     write_json(folder / "threshold.json", record)

@@ -62,7 +62,7 @@ def to_ibug(mesh):
 
 @functools.cache
 def canonical_face():
-    """The model's own rigid face: vertices `[468, 3]` (cm; x to the right, y down, z to the camera) and weights `[468]`.
+    """The model's own rigid face: vertices `[468, 3]` (cm; x right, y down, z to the camera), weights `[468]`.
 
     The weights are the ones by which MediaPipe itself fits the head's pose: they sum to about 1 and are zero at lips
     and brows. Both are read from the geometry metadata of the .task file, a protocol buffer: a run of 468 x 5 tagged

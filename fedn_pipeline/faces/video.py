@@ -9,7 +9,7 @@ Promises that README and the model rely on:
   that is predicted from such a one (all up to the next key frame) keeps its place: the last good picture is repeated
   (before the first good one: that one), and the frame is marked as damaged. Labels never shift.
 - Frames lost with the container's own structure are put back where the time stamps, or the bytes between packets,
-  show the hole; in a file without any sign of damage, uneven time stamps are a variable frame rate and stay as they are.
+  show the hole; in a file without any sign of damage, uneven time stamps are a variable frame rate: nothing is added.
 - A file cut short ends where its last packet ends: `n_frames` is what can be decoded, `header_frames` what the
   container announced (None if it does not say), and the difference is reported, never filled.
 - Damage that leaves a picture decodable (some in MJPEG) cannot be seen by anybody and is not marked.

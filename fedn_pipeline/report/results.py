@@ -23,15 +23,15 @@ def read_run(folder, videos):
     records, tables = [], []
     for path in sorted(folder.glob("folds/*/fold.json")):
         threshold = json.loads((path.parent / "threshold.json").read_text(encoding="utf-8"))
-        records.append({**json.loads(path.read_text(encoding="utf-8")), "protocol": threshold["protocol"]})
+        records.append({**json.loads(path.read_text(encoding="utf-8")), **threshold})
         tables.append(read_detections(path.parent / "detections.csv", videos))
     tested = Counter(video for record in records for video in record["test_videos"])
     wrong = sorted(video for video in set(tested) | set(videos.video_id) if tested[video] != 1)
     if wrong:
         raise InputError(f"{folder}: videos tested not exactly once: {wrong[:5]}; delete stale folds and run again")
     whole = pd.concat(tables, ignore_index=True)
-    if "draw" in whole:
-        return [part.drop(columns="draw") for _, part in whole.groupby("draw")], records
+    if "draw" in whole:  # a draw may be empty
+        return [whole[whole.draw == draw].drop(columns="draw") for draw in range(records[0]["draws"])], records
     return [whole], records
 
 

@@ -6,7 +6,7 @@ rule results:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
         detections=every_fold,
-        code=code("evaluation", "report/table.py"),
+        code=code("evaluation", "report/table.py", "report/results.py", "dataset/tables.py"),
     output:
         multiext("results/{dataset}_table", ".csv", ".md", ".tex", "_differences.csv"),
     log:
@@ -36,7 +36,7 @@ rule figures:
             dataset=wildcards.dataset,
             video=videos(wildcards.dataset).video_id,
         ),
-        code=code("report"),
+        code=code("report", "evaluation/matching.py"),
     output:
         "results/{dataset}/report/figures.txt",
     log:

@@ -10,19 +10,20 @@ import numpy as np
 
 from .portraits import LOWER_INNER_LIP, UPPER_INNER_LIP
 
-BROW, UPPER, LOWER, BOTH = "above the eyes", "above the lips' meeting line", "below it", "everywhere"
+RAISED, LOWERED = "above the eyes, less near them", "above the eyes"
+UPPER, LOWER, BOTH = "above the lips' meeting line", "below it", "everywhere"
 # unit -> bumps: ((right, left landmark), (outward, down) at full intensity, (width, height), where it acts).
 _PAIRED = {
-    "1": [((55, 285), (0.0, -0.14), (0.28, 0.30), BROW)],
-    "2": [((105, 334), (0.01, -0.10), (0.26, 0.30), BROW), ((70, 300), (0.01, -0.06), (0.24, 0.26), BROW)],
-    "4": [((55, 285), (-0.08, 0.15), (0.26, 0.24), BROW), ((105, 334), (-0.02, 0.08), (0.26, 0.20), BROW)],
+    "1": [((55, 285), (0.0, -0.14), (0.28, 0.30), RAISED)],
+    "2": [((105, 334), (0.01, -0.10), (0.26, 0.30), RAISED), ((70, 300), (0.01, -0.06), (0.24, 0.26), RAISED)],
+    "4": [((55, 285), (-0.08, 0.13), (0.26, 0.24), LOWERED), ((105, 334), (-0.02, 0.08), (0.26, 0.20), LOWERED)],
     "5": [((159, 386), (0.0, -0.045), (0.20, 0.075), BOTH), ((145, 374), (0.0, 0.02), (0.18, 0.07), BOTH)],
     "6": [((50, 280), (0.01, -0.08), (0.32, 0.24), BOTH), ((145, 374), (0.0, -0.035), (0.18, 0.08), BOTH)],
     "7": [((145, 374), (0.0, -0.045), (0.18, 0.075), BOTH)],
     "9": [
         ((64, 294), (0.02, -0.08), (0.17, 0.16), BOTH),
         ((193, 417), (-0.01, -0.04), (0.14, 0.16), BOTH),
-        ((55, 285), (-0.04, 0.07), (0.24, 0.18), BROW),
+        ((55, 285), (-0.04, 0.07), (0.24, 0.18), LOWERED),
         ((37, 267), (0.0, -0.05), (0.20, 0.14), UPPER),
     ],
     "10": [
@@ -54,7 +55,7 @@ _FOLDS = (
     ("9", 0.12, 0.030, ((188, 196), (412, 419))),
     ("4", 0.32, 0.028, (((107, 9), (55, 8), (193, 168)), ((336, 9), (285, 8), (417, 168)))),
     ("6", 0.12, 0.045, ((111, 117, 118, 119, 120), (340, 346, 347, 348, 349))),
-    ("1", 0.20, 0.026, ((69, 108, 151), (299, 337, 151))),
+    ("1", 0.13, 0.040, ((69, 108, 151), (299, 337, 151))),
     ("15", 0.25, 0.030, ((61, 212), (291, 432))),
 )
 
@@ -66,7 +67,14 @@ def displacements(points, where, lower=None):
     position belongs to the lower lip and jaw (default: from the line where the lips meet).
     """
     lower = below_lips(points, where) if lower is None else lower
-    share = {BROW: _above_eyes(points, where), UPPER: 1 - lower, LOWER: lower, BOTH: 1.0}
+    above_eyes = _above_eyes(points, where)
+    share = {
+        RAISED: np.clip(above_eyes / 0.28, 0, 1),
+        LOWERED: np.clip(above_eyes / 0.10, 0, 1),
+        UPPER: 1 - lower,
+        LOWER: lower,
+        BOTH: 1.0,
+    }
     fields = {}
     for unit, bumps in _PAIRED.items():
         for side in (0, 1):
@@ -115,10 +123,9 @@ def lip_drop(points, where):
 
 
 def _above_eyes(points, where):
-    """1 from the brows up, 0 on the eyes `[...]`: brows move without the eyeballs."""
+    """Height above the upper lids `[...]`: brows move without the eyeballs."""
     ends = points[[33, 159, 133, 362, 386, 263]]
-    lid = np.interp(where[..., 0], ends[:, 0], ends[:, 1])
-    return np.clip((lid - 0.03 - where[..., 1]) / 0.28, 0, 1)
+    return np.interp(where[..., 0], ends[:, 0], ends[:, 1]) - 0.03 - where[..., 1]
 
 
 def _bump(where, centre, move, size, share):

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .action_units import UNITS
-from .planning import EMOTIONS, frame_count, script
+from .planning import EMOTIONS, frame_count, script, subject_ids
 
 VISIBLE = 0.05  # share of its own apex above which an expression counts as begun
 _SIDED = {unit[:-1] for unit in UNITS if unit[-1] in "RL"}
 _ANIMATION_STREAM = 2
+_FALL = 0.6  # share of the time from apex to offset in which the face returns; before, it holds
+_RELAXATION = 0.08  # a held expression fades by this share
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Animation:
 def animate(settings, video_id):
     """The whole `Animation` of one video."""
     n_frames, fps = frame_count(settings), settings["fps"]
-    index = int(video_id[1:])
+    index = list(subject_ids(settings)).index(video_id)
     rng = np.random.default_rng([settings["seed"], _ANIMATION_STREAM, index])
     motion = resting(n_frames, fps, rng)
     for action in script(settings, video_id):
@@ -68,16 +70,15 @@ def add_action(motion, action, fps):
 def expression_curve(n_frames, action):
     """Intensity `[n_frames]` in [0, 1] of a labelled expression: greatest at its apex, above `VISIBLE` exactly from
     onset to offset."""
-    crossing = _inverse_ease(VISIBLE)
-    # Real-valued start and end such that the eased ramps cross VISIBLE half a frame outside onset and offset.
-    rise = (action.apex - action.onset + 0.5) / (1 - crossing)
+    # Real-valued start and end, such that the eased ramps cross VISIBLE half a frame outside onset and offset.
     length = action.offset - action.apex
-    fall = max(min(1.0, 0.35 + 0.4 * length / max(length, 45)) * length, 0.5)
-    fall = (fall + 0.5) / (1 - crossing)
+    begins, ends = _inverse_ease(VISIBLE), _inverse_ease(VISIBLE / (1 - _RELAXATION))
+    rise = (action.apex - action.onset + 0.5) / (1 - begins)
+    fall = (_FALL * length + 0.5) / (1 - ends)
     t = np.arange(n_frames)
-    up = _ease((t - (action.apex - rise)) / rise)
-    down = _ease((action.offset + 0.5 + crossing * fall - t) / fall)
-    hold = 1 - 0.08 * np.clip((t - action.apex) / max(length, 1), 0, 1)  # the held face relaxes a little
+    up = _ease((t - action.apex + rise) / rise)
+    down = _ease((action.offset + 0.5 + ends * fall - t) / fall)
+    hold = 1 - _RELAXATION * np.clip((t - action.apex) / length, 0, 1)
     return up * down * hold
 
 

@@ -134,7 +134,8 @@ def _without_smile(sheet, points):
         for ring, height in ((inner, 0), (outer, thickness)):
             across = (points[list(ring), 0] - corner[0]) * 0.80
             target[list(ring), 0] = corner[0] + across
-            target[list(ring), 1] = seam + height * np.sqrt(1 - (across / np.abs(across).max()) ** 2)
+            off_centre = across / np.abs(across).max()
+            target[list(ring), 1] = seam + 0.03 * off_centre**2 + height * np.sqrt(1 - off_centre**2)
     lips = np.unique([*UPPER_INNER_LIP, *UPPER_OUTER_LIP, *LOWER_INNER_LIP, *LOWER_OUTER_LIP])
     # Lip points between the rings are dropped; the rest of the face follows the mouth, less with distance.
     distance = np.linalg.norm(points[:, None] - points[None, lips], axis=-1).min(axis=1)
