@@ -36,7 +36,7 @@ def align_paths(folder, name, suffix):
 def pretrain(args, settings):
     from fedn_pipeline.features import pretrain as stage
 
-    print(json.dumps(stage.run(args.stills, args.out, settings["pretrain"], args.exclude), indent=2))
+    print(json.dumps(stage.run(args.stills, args.out, settings, args.exclude), indent=2))
 
 
 def features(args, settings):
@@ -143,7 +143,7 @@ def parser():
         "--part", default="all", metavar="PART", help="demo: `tables`, `stills`, a video id, or `all` (the default)"
     )
 
-    sub = command(faces, "align one video: DIR/alignment/NAME.csv and DIR/crops/NAME.mkv")
+    sub = command(faces, "align one video: DIR/alignment/NAME.csv and DIR/crops/NAME.mp4")
     sub.add_argument("video", type=Path)
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
     sub.add_argument("--video-id", metavar="NAME", help="name of the outputs (default: the file's stem)")

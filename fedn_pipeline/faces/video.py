@@ -105,15 +105,16 @@ def _decoded(container, stream):
     """Yield `(packet, frames, failed)` per packet, then None for the packet when the decoder is flushed."""
     demuxer = container.demux(stream)
     while True:
+        frames, failed = [], False
         try:
             packet = next(demuxer, None)
         except av.error.FFmpegError:
-            packet = None  # the container itself is broken here: what follows cannot be found
+            packet, failed = None, True  # the container itself is broken here: what follows cannot be found
         flushing = packet is None or not packet.size
         try:
-            frames, failed = stream.codec_context.decode(None if flushing else packet), False
+            frames = stream.codec_context.decode(None if flushing else packet)
         except av.error.FFmpegError:
-            frames, failed = [], True
+            failed = True
         yield (None if flushing else packet), frames, failed
         if flushing:
             return
@@ -167,9 +168,9 @@ def _lost_after(times, extents, announced):
         return lost
     order = np.argsort(times)
     steps = np.diff(times[order])
-    usual = max(np.median(steps), 1)
-    if np.mean(np.abs(steps - usual) <= 0.1 * usual + 1) >= REGULAR_SHARE:
-        lost[order[:-1]] = np.maximum(np.rint(steps / usual).astype(int) - 1, 0)
+    regular = np.abs(steps - np.median(steps)) <= 0.1 * np.median(steps) + 1  # 1 tick: rounding
+    if regular.mean() >= REGULAR_SHARE:
+        lost[order[:-1]] = np.maximum(np.rint(steps / steps[regular].mean()).astype(int) - 1, 0)
     n_lost = (announced or 0) - len(times)
     if not lost.any() and n_lost > 0:
         # AVI numbers its packets as it finds them: a lost one shows only as bytes that belong to none.
@@ -184,7 +185,9 @@ def _lost_after(times, extents, announced):
 
 def _presented(scan):
     """Times of packets and of frames that agree with the order in which the decoder presents its frames."""
-    if set(scan.frame_times) <= set(scan.packet_times) and len(set(scan.packet_times)) == len(scan.packet_times):
+    packets, frames = set(scan.packet_times), set(scan.frame_times)
+    unique = len(packets) == len(scan.packet_times) and len(frames) == len(scan.frame_times)
+    if unique and frames <= packets:
         # AVI stamps packets in order of decoding: then the decoder's own order decides.
         renamed = dict(zip(scan.frame_times, sorted(scan.frame_times), strict=True))
         return [renamed.get(time, time) for time in scan.packet_times], sorted(scan.frame_times)
@@ -195,7 +198,7 @@ def _presented(scan):
 
 def _damage(scan, announced):
     """Frame axis of a scanned file: `damaged` and `missing`, `[n_frames]` bool each."""
-    if not scan.hurt:
+    if not scan.hurt or not scan.packet_times:
         return np.zeros(len(scan.frame_times), dtype=bool), np.zeros(len(scan.frame_times), dtype=bool)
     packet_times, frame_times = _presented(scan)
     order = np.argsort(packet_times)
@@ -232,9 +235,9 @@ def probe(path, strict=None):
     strict = _strict(path) if strict is None else strict
     scan, announced, fps, duration_s = _scan(path, strict)
     damaged, missing = _damage(scan, announced)
-    if strict and damaged.mean() > STRICT_TOLERANCE:
+    if strict and damaged.sum() > STRICT_TOLERANCE * len(damaged):
         return probe(path, strict=False)
-    if not len(damaged) or damaged.all():
+    if damaged.all():
         raise InputError(f"{path}: no frame of the video can be decoded")
     if not fps:
         raise InputError(f"{path}: the video has no frame rate")

@@ -3,6 +3,7 @@
 The model is loaded once per batch. Each distinct source frame that the 30 fps axis needs is embedded once.
 """
 
+import cv2
 import h5py
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from fedn_pipeline.files import InputError, sha256, whole
 
 
 def embed(images, network, batch_size, precision, device):
-    """Iterator of uint8 crops `[224, 224, 3]` -> features `[n, 512]` float32."""
+    """Iterator of uint8 pictures `[side, side, 3]` -> features `[n, 512]` float32."""
     outputs, batch = [], []
 
     def flush():
@@ -43,7 +44,12 @@ def video_features(row, crops_path, alignment_path, network, settings, device):
     needed = np.zeros(len(table), dtype=bool)
     needed[source] = True
     needed &= has_face
-    wanted = (image for image, use in zip(crops.read(crops_path), needed, strict=True) if use)
+    side = (settings["input_size"], settings["input_size"])
+    wanted = (
+        cv2.resize(image, side, interpolation=cv2.INTER_AREA)
+        for image, use in zip(crops.read(crops_path), needed, strict=True)
+        if use
+    )
     progress = tqdm(
         wanted, desc=f"features {row.video_id}", total=int(needed.sum()), unit="frame"
     )
@@ -74,6 +80,7 @@ def run(videos, faces_folder, weights, path, settings):
                 "frame_stride": 1,
                 "source_sha256": sha256(crops_path),
                 "weights_sha256": weights_hash,
+                "input_size": settings["input_size"],
                 "precision": precision,
                 "version": __version__,
             }

@@ -1,8 +1,7 @@
 """Train the backbone on labelled stills: ResNet18 with one logit per emotion (rule `pretrain`).
 
 Stills are `stills.csv` (`path, emotion, identity, photograph, split`) beside their pictures, already in the crops'
-framing. Progressive resizing: most steps see small pictures, the last ones the real size (Howard 2018, "fast.ai").
-No test subject may appear among the stills; the demo's are of identities that no demo subject uses.
+framing. No test subject may appear among the stills; the demo's are of identities that no demo subject uses.
 """
 
 import cv2
@@ -65,78 +64,64 @@ def _augment(pictures, generator):
 
 
 def run(folder, path, settings, exclude=None):
-    """Train on the stills in `folder`, write the weights to `path`; returns a log (list of dicts).
+    """Train on the stills in `folder`, write the weights to `path`; returns a log.
 
-    `settings` is section `pretrain`. Batches are balanced over emotions.
+    `settings`: sections pretrain and backbone. Batches are balanced over emotions; the learning rate goes through one
+    cycle (Smith 2018). The log holds the validation accuracy and the confusion matrix (rows: true emotion).
     """
-    if len(settings["steps"]) != len(settings["image_sizes"]):
-        raise InputError("pretrain.steps and pretrain.image_sizes must be lists of the same length")
-    device = compute.prepare(settings["seed"], settings["threads"])
-    generator = np.random.default_rng(settings["seed"])
+    pretrain, size = settings["pretrain"], settings["backbone"]["input_size"]
+    device = compute.prepare(pretrain["seed"], pretrain["threads"])
+    generator = np.random.default_rng(pretrain["seed"])
     table = read_stills(folder, exclude)
+    pictures = _load(folder, table, size)
     emotions = sorted(table.emotion.unique())
     labels = np.array([emotions.index(emotion) for emotion in table.emotion])
-    train = np.flatnonzero(table.split == "train")
-    valid = np.flatnonzero(table.split == "validation")
+    train, valid = (np.flatnonzero(table.split == split) for split in ("train", "validation"))
     by_emotion = [train[labels[train] == number] for number in range(len(emotions))]
-    if min(map(len, by_emotion)) == 0:
-        raise InputError(f"{folder / 'stills.csv'}: an emotion has no training still")
+    if min(map(len, by_emotion)) == 0 or len(valid) == 0:
+        raise InputError(f"{folder / 'stills.csv'}: an emotion has no training still, or there is no validation still")
 
-    network = resnet18(num_classes=len(emotions)).to(device, memory_format=torch.channels_last)
+    network = resnet18(num_classes=len(emotions)).to(device, memory_format=torch.channels_last).train()
+    steps = max(2, round(pretrain["epochs"] * len(train) / pretrain["batch_size"]))
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"], fused=True
+        network.parameters(), lr=pretrain["learning_rate"], weight_decay=pretrain["weight_decay"], fused=True
     )
-    total = sum(settings["steps"])
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["learning_rate"], total_steps=total)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, pretrain["learning_rate"], total_steps=steps)
     precision = compute.choose_precision("auto", device)
 
-    def logits_of(pictures):
+    def logits_of(images):
         with compute.autocast(precision, device):
-            return network(backbone.normalise(pictures).to(device)).float()
+            return network(backbone.normalise(images).to(device)).float()
 
-    log = []
-    for size, steps in zip(settings["image_sizes"], settings["steps"], strict=True):
-        pictures = _load(folder, table, size)
-        network.train()
-        losses = []
-        for _ in tqdm(range(steps), desc=f"pretrain at {size} px", unit="step"):
-            emotion = generator.integers(len(emotions), size=settings["batch_size"])
-            chosen = np.array([generator.choice(by_emotion[e]) for e in emotion])
-            loss = F.cross_entropy(
-                logits_of(_augment(pictures[chosen], generator)), torch.from_numpy(emotion).to(device)
-            )
-            if not torch.isfinite(loss):
-                raise FloatingPointError(f"pretrain at {size} px: loss is {loss.item()}")
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-        network.eval()
-        with torch.no_grad():
-            predicted = [
-                logits_of(pictures[part]).argmax(1).cpu().numpy()
-                for part in np.array_split(valid, max(1, len(valid) // 64))
-            ]
-        predicted = np.concatenate(predicted)
-        confusion = np.zeros((len(emotions), len(emotions)), dtype=int)
-        np.add.at(confusion, (labels[valid], predicted), 1)
-        log.append(
-            {
-                "image_size": size,
-                "steps": steps,
-                "loss": float(np.mean(losses[-20:])),
-                "validation_accuracy": float((predicted == labels[valid]).mean()),
-                "confusion": confusion.tolist(),
-            }
-        )
-    metadata = {
+    losses = []
+    progress = tqdm(range(steps), desc="pretrain", unit="step")
+    for step in progress:
+        emotion = generator.integers(len(emotions), size=pretrain["batch_size"])
+        chosen = np.array([generator.choice(by_emotion[e]) for e in emotion])
+        loss = F.cross_entropy(logits_of(_augment(pictures[chosen], generator)), torch.from_numpy(emotion).to(device))
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"pretrain: step {step}: loss is {loss.item()}")
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        progress.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}", refresh=False)
+
+    network.eval()
+    with torch.no_grad():
+        batches = np.array_split(valid, -(-len(valid) // pretrain["batch_size"]))
+        predicted = np.concatenate([logits_of(pictures[batch]).argmax(1).cpu().numpy() for batch in batches])
+    confusion = np.zeros((len(emotions), len(emotions)), dtype=int)
+    np.add.at(confusion, (labels[valid], predicted), 1)
+    log = {
         "emotions": emotions,
         "excluded_photograph": exclude,
-        "log": log,
-        "settings": settings,
-        "stills_sha256": sha256(folder / "stills.csv"),
-        "version": __version__,
+        "steps": steps,
+        "training_loss": float(np.mean(losses[-20:])),
+        "validation_accuracy": float((predicted == labels[valid]).mean()),
+        "confusion": confusion.tolist(),
     }
-    backbone.save(path, network, metadata)
-    return {"emotions": emotions, "excluded_photograph": exclude, "log": log}
+    provenance = {"settings": settings, "stills_sha256": sha256(folder / "stills.csv"), "version": __version__}
+    backbone.save(path, network, {**log, **provenance})
+    return log

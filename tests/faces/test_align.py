@@ -120,21 +120,21 @@ def other_face():
 
 def test_nobody_stands_in_for_the_person_who_leaves(tmp_path, write_video, face, other_face, settings):
     pictures = []
-    for i in range(44):
+    for i in range(56):
         picture = np.full((240, 520, 3), 120, dtype=np.uint8)
-        if i < 24:
+        if i < 36:
             picture[:, :240] = face
-            picture[:, 270:510] = other_face if i >= 16 else 120
+            picture[:, 270:510] = other_face if i >= 28 else 120
         else:  # she leaves, the other comes closer to where she was
-            left = max(270 - 20 * (i - 24), 10)
+            left = max(270 - 20 * (i - 36), 10)
             picture[:, left : left + 240] = other_face
         pictures.append(picture)
     path = write_video(tmp_path / "two.mp4", pictures)
     summary, table, film = run(path, tmp_path, settings | {"smoothing_s": 0})
-    assert table["status"].tolist() == ["tracked"] * 24 + ["missing"] * 20
+    assert table["status"].tolist() == ["tracked"] * 36 + ["missing"] * 20
     assert summary["n_several"] == 8
     assert any("20 frames show only faces that are not known" in warning for warning in summary["warnings"])
-    assert np.abs(film[0].astype(int) - film[23]).mean() < 6
+    assert np.abs(film[0].astype(int) - film[35]).mean() < 6
 
 
 def test_crops_refuse_a_table_of_another_video(moved, tmp_path, settings, write_video, face):

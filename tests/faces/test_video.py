@@ -74,6 +74,19 @@ def test_packets_lost_by_the_container_are_put_back(sound, tmp_path):
     assert info.n_frames == N and info.missing.sum() > 2
 
 
+def test_a_lost_cluster_of_matroska_is_put_back(tmp_path, write_video, numbered):
+    # Time stamps in whole milliseconds, and two seconds of them gone.
+    path = write_video(tmp_path / "long.mkv", numbered(600), options={"g": "30"})
+    reference = list(video.frames(path))
+    data = bytearray(path.read_bytes())
+    start = len(data) // 2
+    data[start : start + len(data) // 20] = np.random.default_rng(0).bytes(len(data) // 20)
+    damaged = tmp_path / "cluster.mkv"
+    damaged.write_bytes(data)
+    info = assert_frames_in_place(damaged, reference)
+    assert info.n_frames == 600 and info.missing.sum() > 20
+
+
 def test_damage_lasts_until_the_next_key_frame(sound, tmp_path):
     path, _ = sound["h264.mp4"]
     info = video.probe(flipped(path, tmp_path / "gop.mp4", path.stat().st_size // 2, 300, 40))

@@ -67,10 +67,9 @@ def stills(folder, shared_identity=False):
 
 def test_pretrain_learns_and_repeats(tmp_path):
     stills(tmp_path)
-    settings = config.validate({"pretrain": {"image_sizes": [32, 48], "steps": [12, 4], "batch_size": 8}})["pretrain"]
-    log = pretrain.run(tmp_path, tmp_path / "w.safetensors", settings)["log"]
-    assert [entry["image_size"] for entry in log] == [32, 48]
-    assert log[-1]["validation_accuracy"] == 1.0
+    settings = config.validate({"pretrain": {"epochs": 15, "batch_size": 8}, "backbone": {"input_size": 32}})
+    log = pretrain.run(tmp_path, tmp_path / "w.safetensors", settings)
+    assert log["steps"] == 30 and log["validation_accuracy"] == 1.0 and log["confusion"] == [[4, 0], [0, 4]]
     first = sha256(tmp_path / "w.safetensors")
     pretrain.run(tmp_path, tmp_path / "w.safetensors", settings)
     assert sha256(tmp_path / "w.safetensors") == first

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from fedn_pipeline import config as configuration
+from snakemake.exceptions import WorkflowError
 
 CONFIG = Path(workflow.basedir).parent / "config"
 PACKAGE = Path(configuration.__file__).parent
@@ -16,7 +17,16 @@ FOLD = "results/{dataset}/{labels}/{experiment}/seed{seed}/folds/{held_out}"
 @cache
 def resolved(dataset, experiment=None):
     """All settings of a data set (and experiment); `snakemake --config` wins."""
-    return configuration.resolve(CONFIG, dataset, experiment, config)
+    every = configuration.resolve(CONFIG, dataset, experiment, config)
+    if (
+        experiment is not None
+    ):  # one cache per backbone: an experiment may name another one, not change it
+        shared = resolved(dataset)["backbone"]
+        if {**every["backbone"], "name": ""} != {**shared, "name": ""}:
+            raise WorkflowError(
+                f"config/experiments/{experiment}.yaml: only `backbone.name` may differ by experiment"
+            )
+    return every
 
 
 def settings(*sections):

@@ -7,7 +7,7 @@ rule faces:
         code=code("faces"),
     output:
         alignment="data/{dataset}/alignment/{video}.csv",
-        crops="data/{dataset}/crops/{video}.mkv",
+        crops="data/{dataset}/crops/{video}.mp4",
     log:
         "results/{dataset}/logs/faces/{video}.log",
     benchmark:

@@ -18,7 +18,7 @@ rule pretrain:
     params:
         folder=lambda wildcards, input: Path(input.stills).parent,
         exclude=excluded,
-        settings=settings("pretrain"),
+        settings=settings("pretrain", "backbone"),
     shell:
         "fedn-pipeline pretrain --stills {params.folder} {params.exclude} --out {output}"
         " --settings {params.settings:q} > {log} 2>&1"
@@ -29,7 +29,7 @@ rule features_part:
         videos="data/{dataset}/videos.csv",
         weights="data/{dataset}/backbones/{backbone}.safetensors",
         crops=lambda wildcards: expand(
-            "data/{dataset}/crops/{video}.mkv",
+            "data/{dataset}/crops/{video}.mp4",
             dataset=wildcards.dataset,
             video=part_videos(wildcards),
         ),

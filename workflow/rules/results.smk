@@ -6,7 +6,9 @@ rule results:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
         detections=every_fold,
-        code=code("evaluation", "report/table.py", "report/results.py", "dataset/tables.py"),
+        code=code(
+            "evaluation", "report/table.py", "report/results.py", "dataset/tables.py"
+        ),
     output:
         multiext("results/{dataset}_table", ".csv", ".md", ".tex", "_differences.csv"),
     log:
@@ -32,7 +34,7 @@ rule figures:
             wildcards, [first_experiment(wildcards)]
         ),
         crops=lambda wildcards: expand(
-            "data/{dataset}/crops/{video}.mkv",
+            "data/{dataset}/crops/{video}.mp4",
             dataset=wildcards.dataset,
             video=videos(wildcards.dataset).video_id,
         ),

@@ -53,7 +53,7 @@ _FOLDS = (
     ("12", 0.30, 0.035, ((129, 203, 206, 216), (358, 423, 426, 436))),
     ("10", 0.32, 0.035, ((129, 203, 206), (358, 423, 426))),
     ("9", 0.12, 0.030, ((188, 196), (412, 419))),
-    ("4", 0.32, 0.028, (((107, 9), (55, 8), (193, 168)), ((336, 9), (285, 8), (417, 168)))),
+    ("4", 0.32, 0.028, (((55, 9), (55, 8), (193, 168)), ((285, 9), (285, 8), (417, 168)))),
     ("6", 0.12, 0.045, ((111, 117, 118, 119, 120), (340, 346, 347, 348, 349))),
     ("1", 0.13, 0.040, ((69, 108, 151), (299, 337, 151))),
     ("15", 0.25, 0.030, ((61, 212), (291, 432))),
@@ -70,7 +70,7 @@ def displacements(points, where, lower=None):
     above_eyes = _above_eyes(points, where)
     share = {
         RAISED: np.clip(above_eyes / 0.28, 0, 1),
-        LOWERED: np.clip(above_eyes / 0.10, 0, 1),
+        LOWERED: np.clip((above_eyes + 0.03) / 0.06, 0, 1),
         UPPER: 1 - lower,
         LOWER: lower,
         BOTH: 1.0,
@@ -86,9 +86,9 @@ def displacements(points, where, lower=None):
     for unit, bumps in _CENTRAL.items():
         fields[unit] = sum(_bump(where, points[p], move, size, share[at]) for (p, _), move, size, at in bumps)
     fields["26"] = _jaw(points, where, lower)
-    relief = _relief(points, where)
-    fields["yaw"] = np.stack([relief, np.zeros_like(relief)], axis=-1)
-    fields["pitch"] = np.stack([np.zeros_like(relief), relief], axis=-1)
+    height = relief(points, where)
+    fields["yaw"] = np.stack([height, np.zeros_like(height)], axis=-1)
+    fields["pitch"] = np.stack([np.zeros_like(height), height], axis=-1)
     return fields
 
 
@@ -149,8 +149,8 @@ def _jaw(points, where, lower):
     return field
 
 
-def _relief(points, where):
-    """Height of the face above the plane through the ears, about 1 at the tip of the nose."""
+def relief(points, where):
+    """Height `[...]` of the face above the plane through the ears, about 1 at the tip of the nose."""
     broad = np.exp(-(((where - [points[1, 0], 0.55]) / [0.95, 1.3]) ** 2).sum(axis=-1))
     nose = np.exp(-(((where - points[1]) / [0.24, 0.36]) ** 2).sum(axis=-1))
     return 0.65 * broad + 0.35 * nose

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from fedn_pipeline.faces.geometry import mesh_similarity
 from fedn_pipeline.files import InputError, whole, write_csv
 
-from .action_units import UNITS
+from .action_units import UNITS, relief
 from .animation import add_unit
 from .planning import EMOTIONS, PHOTOGRAPHS, RECIPES
 from .portraits import make_portrait, to_px
@@ -82,7 +82,8 @@ def _still(renderer, emotion, rng):
     light = rng.normal((1, 0, 0), 0.08)
     picture = cv2.cvtColor(renderer.frame(units, pose, light, rng), cv2.COLOR_YUV2BGR_I420)
     portrait = renderer.portrait
-    mesh = cv2.transform(to_px(portrait.points, portrait)[None], head_matrix(portrait, units, pose))[0]
+    turned = portrait.points + relief(portrait.points, portrait.points)[:, None] * [units["yaw"], units["pitch"]]
+    mesh = cv2.transform(to_px(turned, portrait)[None], head_matrix(portrait, units, pose))[0]
     a, b, tx, ty = mesh_similarity(mesh, CROP_PX)
     crop = np.array([[a, -b, tx], [b, a, ty]])
     return cv2.warpAffine(picture, _jitter(rng) @ np.vstack([crop, [0, 0, 1]]), (CROP_PX, CROP_PX))
