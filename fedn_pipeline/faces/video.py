@@ -158,7 +158,17 @@ def _spread(total, shares):
     return np.diff(edges, prepend=0)
 
 
-def _lost_after(times, extents, announced):
+def _holes(extents):
+    """Bytes after each packet that belong to none and could have held one, `[n_packets]`; and a usual packet's size."""
+    starts, ends = extents.T
+    usual = np.median(ends - starts)
+    holes = np.append(starts[1:] - ends[:-1], 0)
+    holes = holes - np.median(holes)  # the container's own bytes between packets
+    holes[holes < SMALLEST_LOST_PACKET * usual] = 0
+    return holes, usual
+
+
+def _lost_after(times, extents, announced, hurt):
     """How many frames the container lost after each packet, `[n_packets]` in file order.
 
     `times [n_packets]` are ticks, `extents [n_packets, 2]` first byte and byte after the last.
@@ -166,20 +176,18 @@ def _lost_after(times, extents, announced):
     lost = np.zeros(len(times), dtype=int)
     if len(times) < 3:
         return lost
+    holes, usual = _holes(extents)
     order = np.argsort(times)
     steps = np.diff(times[order])
     regular = np.abs(steps - np.median(steps)) <= 0.1 * np.median(steps) + 1  # 1 tick: rounding
     if regular.mean() >= REGULAR_SHARE:
         lost[order[:-1]] = np.maximum(np.rint(steps / steps[regular].mean()).astype(int) - 1, 0)
+    if not hurt and holes.max() < SMALLEST_LOST_PACKET * usual * lost.max():
+        lost[:] = 0  # time stamps alone do not prove a loss: a camera may skip a beat
     n_lost = (announced or 0) - len(times)
-    if not lost.any() and n_lost > 0:
-        # AVI numbers its packets as it finds them: a lost one shows only as bytes that belong to none.
-        starts, ends = extents.T
-        holes = np.append(starts[1:] - ends[:-1], 0)
-        holes = holes - np.median(holes)  # the container's own bytes between packets
-        holes[holes < np.median(ends - starts) * SMALLEST_LOST_PACKET] = 0
-        if holes.any():
-            lost = _spread(n_lost, holes)
+    if hurt and not lost.any() and n_lost > 0 and holes.any():
+        # AVI numbers its packets as it finds them: a lost one shows only in the bytes (small holes may hold sound).
+        lost = _spread(n_lost, np.where(holes >= holes.max() / 2, holes, 0))
     return lost
 
 
@@ -198,12 +206,15 @@ def _presented(scan):
 
 def _damage(scan, announced):
     """Frame axis of a scanned file: `damaged` and `missing`, `[n_frames]` bool each."""
-    if not scan.hurt or not scan.packet_times:
-        return np.zeros(len(scan.frame_times), dtype=bool), np.zeros(len(scan.frame_times), dtype=bool)
+    sound = np.zeros(len(scan.frame_times), dtype=bool)
+    if not scan.packet_times:
+        return sound, sound
     packet_times, frame_times = _presented(scan)
     order = np.argsort(packet_times)
     extents = np.array(scan.packet_bytes + [(0, 0)] * (len(order) - len(scan.packet_bytes)))
-    lost = _lost_after(np.array(packet_times), extents, announced)
+    lost = _lost_after(np.array(packet_times), extents, announced, scan.hurt)
+    if not scan.hurt and not lost.any():
+        return sound, sound
     place = np.empty(len(order), dtype=int)
     place[order] = np.arange(len(order)) + np.cumsum(lost[order]) - lost[order]
 

@@ -15,7 +15,7 @@ from fedn_pipeline.model.segments import SegmentFusion
 
 
 class WindowAttention(nn.Module):
-    """Sliding-window attention: a convolution scores the segments, softmax over N weighs them: `[B, E, N]`, same out."""
+    """Sliding-window attention: a convolution scores the segments, softmax over N weighs them: `[B, E, N]`."""
 
     def __init__(self, model):
         super().__init__()

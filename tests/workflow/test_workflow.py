@@ -21,7 +21,11 @@ FOLDS = "results/demo_smallest/annotated/fedn/seed0/folds"
 
 def snakemake(project, *arguments):
     """Run Snakemake in the copy; its output. Fails the test if Snakemake fails."""
-    environment = {**os.environ, "PYTHONPATH": str(project), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(project),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
@@ -66,7 +70,12 @@ def test_figures_exist(project):
 
 
 def test_every_job_left_a_log_and_a_benchmark(project):
-    for path in ("logs/faces/s01.log", "benchmarks/faces/s01.tsv", "logs/results.log", "benchmarks/pretrain/resnet18_demo.tsv"):
+    for path in (
+        "logs/faces/s01.log",
+        "benchmarks/faces/s01.tsv",
+        "logs/results.log",
+        "benchmarks/pretrain/resnet18_demo.tsv",
+    ):
         assert (project / "results/demo_smallest" / path).is_file()
     assert (project / FOLDS / "s01/folds.log").is_file() and (project / FOLDS / "s01/folds_benchmark.tsv").is_file()
 
@@ -76,7 +85,14 @@ def test_second_run_does_nothing(project):
 
 
 def test_fold_alone_is_the_fold_of_the_full_run(project):
-    names = ["checkpoint.safetensors", "training_log.csv", "predictions.h5", "fold.json", "detections.csv", "threshold.json"]
+    names = [
+        "checkpoint.safetensors",
+        "training_log.csv",
+        "predictions.h5",
+        "fold.json",
+        "detections.csv",
+        "threshold.json",
+    ]
     before = [sha256(project / FOLDS / "s01" / name) for name in names]
     others = {path: path.stat().st_mtime_ns for path in (project / FOLDS).glob("s0[234]/*")}
     shutil.rmtree(project / FOLDS / "s01")
@@ -87,7 +103,12 @@ def test_fold_alone_is_the_fold_of_the_full_run(project):
 
 
 def test_training_parameter_reruns_from_training_on(project):
-    assert planned(project, "--config", "training={learning_rate: 0.0002}") == {"folds", "detections", "reference", "results"}
+    assert planned(project, "--config", "training={learning_rate: 0.0002}") == {
+        "folds",
+        "detections",
+        "reference",
+        "results",
+    }
 
 
 def test_evaluation_parameter_reruns_the_table_only(project):

@@ -16,7 +16,8 @@ the time is shared among the gaps at random.
 
 **Exact frames.** The intensity of an event is that of its leading action unit, as a share of its apex; others may lag.
 The onset is the first frame and the offset the last with more than 5 % intensity, the apex the frame of the maximum.
-Intensity rises on a minimum-jerk curve in 20-40 % of the interval, holds while relaxing by 8 %, and falls for longer than it rose.
+Intensity rises on a minimum-jerk curve in 20-40 % of the interval, holds while relaxing by 8 %, and falls for longer
+than it rose.
 
 **Not labelled**: at all times, slow drifts of head, gaze, light and muscle tone; `distractors_per_minute` times a
 minute a blink, a burst of talking, a nod, turn, tilt or lean of the head, a change of light, or a glance away with the

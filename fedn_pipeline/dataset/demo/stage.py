@@ -1,4 +1,4 @@
-"""Stage `dataset` for the demo: its canonical tables, its videos and its stills, each a part that a rule can ask for."""
+"""Stage `dataset` for the demo: canonical tables, videos and stills, each a part that a rule can ask for."""
 
 import pandas as pd
 from tqdm import tqdm

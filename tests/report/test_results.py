@@ -1,0 +1,55 @@
+"""The results stage: folds must cover the data set once; rows, draws and differences come out."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from fedn_pipeline import config
+from fedn_pipeline.files import InputError
+from fedn_pipeline.report import results
+
+VIDEOS = pd.DataFrame({
+    "video_id": ["a", "b"], "subject": ["p", "q"], "source": "", "kind": "video", "n_frames": 100, "fps": 30.0,
+    "width": 1, "height": 1,
+})  # fmt: skip
+EVENTS = pd.DataFrame({"video_id": ["a", "b"], "onset": [10, 50], "offset": [19, 69], "emotion": ["anger", "disgust"]})
+COLUMNS = ["video_id", "onset", "offset", "confidence", "emotion", "kept"]
+
+
+def fold(folder, name, tested, rows, **extra):
+    path = folder / "seed0/folds" / name
+    path.mkdir(parents=True)
+    record = {"held_out": name, "seed": 0, "test_videos": tested, "backbone": "net", "weights_sha256": "0123456789"}
+    (path / "fold.json").write_text(json.dumps(record))
+    (path / "threshold.json").write_text(json.dumps({"threshold": 0.5, "protocol": "held_out", **extra}))
+    columns = [*COLUMNS, "draw"] if "draws" in extra else COLUMNS
+    pd.DataFrame(rows, columns=columns).to_csv(path / "detections.csv", index=False)
+
+
+def test_table_and_differences(tmp_path):
+    fold(tmp_path / "good", "p", ["a"], [("a", 10, 19, 0.9, "anger", 1)])
+    fold(tmp_path / "good", "q", ["b"], [("b", 50, 69, 0.9, "anger", 1)])
+    # Two draws: one finds a's expression, the other has no row at all.
+    fold(tmp_path / "drawn", "p", ["a"], [("a", 10, 19, 0.9, "anger", 1, 0)], draws=2, protocol="none")
+    fold(tmp_path / "drawn", "q", ["b"], [], draws=2, protocol="none")
+    settings = config.validate({"run": {"experiments": ["good", "drawn"]}, "evaluation": {"bootstrap_draws": 20}})
+    results.run("set", VIDEOS, EVENTS, tmp_path, tmp_path / "set_table", settings)
+    table = pd.read_csv(tmp_path / "set_table.csv").set_index("method")
+    assert table.loc["good", "spotting_f1"] == 1 and table.loc["good", "recognition_f1_micro"] == 0.5
+    assert table.loc["drawn", "tp"] == 0.5 and table.loc["drawn", "spotting_f1"] == pytest.approx((2 / 3 + 0) / 2)
+    assert table.loc["good", "weights"] == "net (01234567)" and table.loc["drawn", "protocol"] == "none"
+    differences = pd.read_csv(tmp_path / "set_table_differences.csv").set_index("metric")
+    assert differences.loc["spotting_f1", "value"] == pytest.approx(2 / 3)
+    for suffix in (".md", ".tex"):
+        assert "good" in (tmp_path / f"set_table{suffix}").read_text()
+
+
+def test_missing_and_doubled_folds_are_refused(tmp_path):
+    fold(tmp_path / "x", "p", ["a"], [])
+    with pytest.raises(InputError, match=r"tested not exactly once: \['b'\]"):
+        results.read_run(tmp_path / "x/seed0", VIDEOS)
+    fold(tmp_path / "x", "q", ["b"], [])
+    fold(tmp_path / "x", "stale", ["a"], [])
+    with pytest.raises(InputError, match=r"tested not exactly once: \['a'\]"):
+        results.read_run(tmp_path / "x/seed0", VIDEOS)

@@ -1,0 +1,63 @@
+"""The command line: documented commands, results as JSON, bad input in one line with status 2."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from fedn_pipeline import cli
+
+COMMANDS = ["dataset", "faces", "pretrain", "features", "folds", "detections", "results", "report", "evaluate", "flops"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as done:
+        cli.main([command, "--help"])
+    assert done.value.code == 0 and "--settings" in capsys.readouterr().out
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """One video, two expressions; one found and named right, one found and named wrong, one false alarm."""
+    videos = {"video_id": "v", "subject": "01", "source": "v.mp4", "kind": "video", "n_frames": 300, "fps": 30}
+    pd.DataFrame([{**videos, "width": 640, "height": 480}]).to_csv(tmp_path / "videos.csv", index=False)
+    rows = [("v", 10, 20, 39, "anger"), ("v", 100, 110, 129, "disgust")]
+    events = pd.DataFrame(rows, columns=["video_id", "onset", "apex", "offset", "emotion"])
+    events.assign(expression_type="macro", label_set="a", provenance="p").to_csv(tmp_path / "events.csv", index=False)
+    rows = [
+        ("v", 10, 39, 0.9, "anger"),
+        ("v", 100, 125, 0.8, "anger"),
+        ("v", 200, 220, 0.7, "anger"),
+        ("v", 1, 2, 0.1, "anger"),
+    ]
+    columns = ["video_id", "onset", "offset", "confidence", "emotion"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "detections.csv", index=False)
+    return [f"--{name}={tmp_path / name}.csv" for name in ("videos", "events", "detections")]
+
+
+def test_evaluate_as_json(tables, capsys):
+    assert cli.main(["evaluate", *tables, "--threshold", "0.5", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    wanted = ["tp", "n_predictions", "n_ground_truth", "spotting_f1", "recognition_f1_micro", "recognition_f1_macro"]
+    assert list(scores)[:9] == [*wanted, "spotting_map", "detection_map", "strs"]
+    assert (scores["tp"], scores["n_predictions"], scores["n_ground_truth"]) == (2, 3, 2)
+    assert scores["spotting_f1"] == pytest.approx(4 / 5) and scores["recognition_f1_micro"] == pytest.approx(1 / 2)
+
+
+def test_bad_input_is_one_message_and_status_2(tables, tmp_path, capsys):
+    (tmp_path / "detections.csv").write_text("video_id,onset,offset,confidence,emotion\nw,5,3,0.5,anger\n")
+    assert cli.main(["evaluate", *tables, "--threshold", "0.5"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and "detections.csv: row 2" in printed.err and "Traceback" not in printed.err
+
+
+def test_unknown_setting_is_refused(capsys):
+    assert cli.main(["flops", "--settings", '{"model": {"embeding": 3}}']) == 2
+    assert "did you mean `embedding`?" in capsys.readouterr().err
+
+
+def test_flops_as_json(capsys):
+    assert cli.main(["flops", "--json"]) == 0
+    gflop = json.loads(capsys.readouterr().out)
+    assert set(gflop) == {"total", "backbone", "rest"} and gflop["total"] == pytest.approx(466.4, rel=1e-3)
