@@ -7,6 +7,7 @@ The threshold is the one that is best on the fold's held-out training subjects; 
 from fedn_pipeline.detection import candidates
 from fedn_pipeline.detection.threshold import choose_threshold
 from fedn_pipeline.files import write_csv, write_json
+from fedn_pipeline.training import predictions
 
 
 def finish(test, held_out, held_out_videos, events, folder, settings):
@@ -26,7 +27,7 @@ def finish(test, held_out, held_out_videos, events, folder, settings):
 
 def run(predictions_path, videos, events, folder, settings):
     """Detections and threshold of a fold of the network, written into `folder`."""
-    roles, classes = candidates.read_raw(predictions_path)
+    roles, classes = predictions.read(predictions_path)
     tables = {
         role: candidates.of_videos(roles.get(role, {}), classes, settings["detections"])
         for role in ("test", "held_out")

@@ -9,7 +9,7 @@ evaluation.md, "How the threshold is chosen".
 import numpy as np
 
 # against the flow, on purpose: the threshold is chosen by the very rule that it will be judged by
-from fedn_pipeline.evaluation.matching import UNMATCHED, match
+from fedn_pipeline.matching import UNMATCHED, match
 
 
 def choose_threshold(detections, events, videos, iou=0.5, fallback=0.5):

@@ -12,8 +12,8 @@ import numpy as np
 from fedn_pipeline import config
 from fedn_pipeline.dataset import tables
 from fedn_pipeline.evaluation.average_precision import average_precision
-from fedn_pipeline.evaluation.matching import UNMATCHED, match
 from fedn_pipeline.files import InputError
+from fedn_pipeline.matching import UNMATCHED, match
 
 COUNTS = ("tp", "n_predictions", "n_ground_truth")
 METRICS = (

@@ -37,16 +37,12 @@ def read(path, video):
     """One video's Features. Raises InputError naming file and video if it is absent or its checksum fails."""
     with h5py.File(path) as file:
         if video not in file:
-            raise InputError(
-                f"{path}: no features of video {video}; rebuild the file with the `features` rule"
-            )
+            raise InputError(f"{path}: no features of video {video}; rebuild the file with the `features` rule")
         try:
             group = file[video]
             return Features(group["features"][:], group["valid"][:], dict(group.attrs))
         except OSError as error:
-            raise InputError(
-                f"{path}: video {video}: damaged ({error}); delete the file and run again"
-            ) from error
+            raise InputError(f"{path}: video {video}: damaged ({error}); delete the file and run again") from error
 
 
 def provenance(path):

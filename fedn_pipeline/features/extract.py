@@ -50,9 +50,7 @@ def video_features(row, crops_path, alignment_path, network, settings, device):
         for image, use in zip(crops.read(crops_path), needed, strict=True)
         if use
     )
-    progress = tqdm(
-        wanted, desc=f"features {row.video_id}", total=int(needed.sum()), unit="frame"
-    )
+    progress = tqdm(wanted, desc=f"features {row.video_id}", total=int(needed.sum()), unit="frame")
     per_frame = np.zeros((len(table), backbone.WIDTH), dtype=np.float32)
     per_frame[needed] = embed(progress, network, settings["batch_size"], precision, device)
     if not np.isfinite(per_frame).all():
@@ -73,9 +71,7 @@ def run(videos, faces_folder, weights, path, settings):
         for row in videos.itertuples():
             crops_path = faces_folder / "crops" / f"{row.video_id}{crops.CROPS_SUFFIX}"
             alignment_path = faces_folder / "alignment" / f"{row.video_id}.csv"
-            features, valid, precision = video_features(
-                row, crops_path, alignment_path, network, settings, device
-            )
+            features, valid, precision = video_features(row, crops_path, alignment_path, network, settings, device)
             attributes = {
                 "frame_stride": 1,
                 "source_sha256": sha256(crops_path),

@@ -92,9 +92,7 @@ class FEDN(nn.Module):
             conv_block(channels, channels, model, stride=2),
         )
         strides = model["level_strides"]
-        self.neck = nn.ModuleList(
-            conv_block(channels, channels, model, stride=b // a) for a, b in pairwise(strides)
-        )
+        self.neck = nn.ModuleList(conv_block(channels, channels, model, stride=b // a) for a, b in pairwise(strides))
         self.anchor_free = nn.ModuleList(Branch(model, 1, classes) for _ in strides)
         self.anchor_based = nn.ModuleList(Branch(model, len(model["anchor_widths"]), classes) for _ in strides)
 

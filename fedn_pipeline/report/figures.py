@@ -11,9 +11,9 @@ from matplotlib import pyplot as plt
 from tqdm import tqdm
 
 from fedn_pipeline.dataset.tables import read_detections
-from fedn_pipeline.evaluation.matching import match
 from fedn_pipeline.faces import alignment, crops
 from fedn_pipeline.files import InputError, whole, write_text
+from fedn_pipeline.matching import match
 
 matplotlib.use("Agg")
 CORRECT, WRONG, TRUTH, NO_FACE = "#2a9d4a", "#d1495b", "#4a6fa5", "#dddddd"

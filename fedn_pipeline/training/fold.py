@@ -11,10 +11,9 @@ from safetensors.torch import save_file
 
 from fedn_pipeline import __version__, compute
 from fedn_pipeline.dataset.tables import emotions
-from fedn_pipeline.detection.candidates import RawPredictions, write_raw
 from fedn_pipeline.features import cache
 from fedn_pipeline.files import whole, write_csv, write_json
-from fedn_pipeline.training import data, loop
+from fedn_pipeline.training import data, loop, predictions
 from fedn_pipeline.training.split import split
 
 
@@ -22,7 +21,7 @@ def _raw(network, loaded, videos, features_path, settings, device):
     """RawPredictions of loaded videos, by id."""
     rows = videos.set_index("video_id")
     return {
-        video: RawPredictions(
+        video: predictions.RawPredictions(
             *outputs,
             cache.read(features_path, video).valid,
             float(rows.fps[video]),
@@ -66,5 +65,5 @@ def run(videos, events, features_path, held_out, folder, settings, seed):
         tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
         save_file(tensors, partial, metadata={"fedn_pipeline": json.dumps(metadata, sort_keys=True)})
     write_csv(folder / "training_log.csv", pd.DataFrame(log))
-    write_raw(folder / "predictions.h5", roles, classes)
+    predictions.write(folder / "predictions.h5", roles, classes)
     write_record(folder, parts, held_out, features_path, seed)

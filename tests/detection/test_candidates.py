@@ -6,6 +6,7 @@ import pytest
 from fedn_pipeline import config
 from fedn_pipeline.detection import candidates
 from fedn_pipeline.files import InputError
+from fedn_pipeline.training import predictions
 
 SETTINGS = config.validate({})["detections"]
 CLASSES = ["anger", "happiness"]
@@ -14,7 +15,7 @@ CLASSES = ["anger", "happiness"]
 def raw(starts, spans, logits, n_frames=300, fps=30.0, valid=None):
     """One prediction per window unless given more."""
     n_steps = round(n_frames * 30 / fps)
-    return candidates.RawPredictions(
+    return predictions.RawPredictions(
         np.array(starts),
         np.array(spans, dtype=np.float32).reshape(len(starts), -1, 2),
         np.array(logits, dtype=np.float32).reshape(len(starts), -1, 2),
@@ -62,9 +63,9 @@ def test_interval_mostly_without_a_face_is_not_proposed():
 
 def test_raw_predictions_round_trip_and_damage(tmp_path):
     path = tmp_path / "predictions.h5"
-    candidates.write_raw(path, {"test": {"v": raw([0], [[1, 2]], [[3, 4]])}, "held_out": {}}, CLASSES)
-    roles, classes = candidates.read_raw(path)
+    predictions.write(path, {"test": {"v": raw([0], [[1, 2]], [[3, 4]])}, "held_out": {}}, CLASSES)
+    roles, classes = predictions.read(path)
     assert classes == CLASSES and roles["test"]["v"].intervals.tolist() == [[[1, 2]]] and roles["test"]["v"].fps == 30
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(InputError, match=r"predictions\.h5: damaged"):
-        candidates.read_raw(path)
+        predictions.read(path)

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
-from fedn_pipeline.evaluation.matching import match
 from fedn_pipeline.evaluation.metrics import METRICS, evaluate
 from fedn_pipeline.files import InputError
+from fedn_pipeline.matching import match
 
 VIDEOS = pd.DataFrame({"video_id": ["v1", "v2", "v3"], "subject": ["01", "02", "02"]})
 

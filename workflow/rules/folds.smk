@@ -42,7 +42,9 @@ rule detections:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
         predictions=f"{FOLD}/predictions.h5",
-        code=code("detection", "dataset/tables.py"),
+        code=code(
+            "detection", "matching.py", "training/predictions.py", "dataset/tables.py"
+        ),
     output:
         multiext(f"{FOLD}/", "detections.csv", "threshold.json"),
     log:
@@ -66,7 +68,7 @@ rule reference:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
         features=fold_features,
-        code=code("references", "detection", "training/split.py"),
+        code=code("references", "detection", "matching.py", "training/split.py"),
     output:
         multiext(f"{FOLD}/", "detections.csv", "threshold.json", "fold.json"),
     log:

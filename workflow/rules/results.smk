@@ -38,7 +38,7 @@ rule figures:
             dataset=wildcards.dataset,
             video=videos(wildcards.dataset).video_id,
         ),
-        code=code("report", "evaluation/matching.py"),
+        code=code("report", "matching.py"),
     output:
         "results/{dataset}/report/figures.txt",
     log:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedn_pipeline.evaluation.matching import UNMATCHED, match
+from fedn_pipeline.matching import UNMATCHED, match
 
 THRESHOLDS = [0.3, 0.5, 0.75, 0.95]
 EMOTIONS = ["anger", "happiness", ""]
