@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from fedn_pipeline import config
+from fedn_pipeline.faces import align, crops
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -15,3 +18,13 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip(f"no real sample videos at {folder} (set FEDN_SHARED_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_faces(shared_data, tmp_path_factory):
+    """`(folder, summaries)` of stage faces for both real videos: folder holds alignment/ and crops/ of each by name."""
+    folder, settings, summaries = tmp_path_factory.mktemp("real_faces"), config.validate({})["faces"], {}
+    for source in (shared_data / "real_videos/default.wmv", shared_data / "real_videos/head_motion.avi"):
+        paths = folder / f"alignment/{source.stem}.csv", folder / f"crops/{source.stem}{crops.CROPS_SUFFIX}"
+        summaries[source.stem] = align.process(source, *paths, settings, progress=False)
+    return folder, summaries

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from skimage.data import astronaut
 
-from fedn_pipeline.faces import align, alignment, crops
+from fedn_pipeline.faces import alignment, crops
 
 SCHEMA = Path(__file__).resolve().parents[2] / "fedn_pipeline" / "config.schema.yaml"
 
@@ -71,11 +71,20 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def default_run(shared_data, settings, tmp_path_factory):
+def default_run(shared_data, real_faces):
     """The stage's output for the real video default.wmv (288 frames)."""
-    source = shared_data / "real_videos" / "default.wmv"
-    folder = tmp_path_factory.mktemp("default_run")
-    table, path = folder / "default.csv", folder / f"default{crops.CROPS_SUFFIX}"
-    summary = align.process(source, table, path, settings, progress=False)
-    aligned = alignment.read(table)
-    return Run(source, summary, aligned, alignment.similarities(aligned), path, np.stack(list(crops.read(path))))
+    return _real_run(real_faces, shared_data / "real_videos/default.wmv")
+
+
+@pytest.fixture(scope="session")
+def head_motion_run(shared_data, real_faces):
+    """The stage's output for the real video head_motion.avi (842 frames)."""
+    return _real_run(real_faces, shared_data / "real_videos/head_motion.avi")
+
+
+def _real_run(real_faces, source):
+    folder, summaries = real_faces
+    path = folder / f"crops/{source.stem}{crops.CROPS_SUFFIX}"
+    aligned = alignment.read(folder / f"alignment/{source.stem}.csv")
+    pictures = np.stack(list(crops.read(path)))
+    return Run(source, summaries[source.stem], aligned, alignment.similarities(aligned), path, pictures)

@@ -166,8 +166,6 @@ def test_real_talking_face(default_run):
     assert 10 * np.log10(255**2 / np.max(errors)) >= 45
 
 
-def test_real_turning_head(shared_data, tmp_path, settings):
-    path = shared_data / "real_videos" / "head_motion.avi"
-    summary, table, pictures = run(path, tmp_path, settings)
-    check_whole(summary, table, pictures)
-    assert summary["n_frames"] == 842 and summary["n_missing"] == 0
+def test_real_turning_head(head_motion_run):
+    check_whole(head_motion_run.summary, head_motion_run.table, head_motion_run.crops)
+    assert head_motion_run.summary["n_frames"] == 842 and head_motion_run.summary["n_missing"] == 0

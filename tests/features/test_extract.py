@@ -1,0 +1,70 @@
+"""Features of real videos and of one without a face, on the 30 fps axis."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torchvision.models import resnet18
+
+from fedn_pipeline import config
+from fedn_pipeline.faces import alignment, crops
+from fedn_pipeline.features import backbone, cache, extract
+from fedn_pipeline.files import InputError, sha256
+
+SETTINGS = config.validate({"backbone": {"input_size": 64, "precision": "fp32"}})
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A ResNet18 with random weights: the path is tested, not what it has learnt."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    backbone.save(path, resnet18(num_classes=5).eval(), {})
+    return path
+
+
+def table(video, n_frames, fps):
+    return pd.DataFrame([{"video_id": video, "n_frames": n_frames, "fps": fps}])
+
+
+def test_real_videos(real_faces, weights, tmp_path):
+    folder, _ = real_faces
+    videos = pd.concat([table("default", 288, 15.0), table("head_motion", 842, 30.0)])
+    extract.run(videos, folder, weights, tmp_path / "f.h5", SETTINGS["backbone"])
+    default, head = (cache.read(tmp_path / "f.h5", name) for name in ("default", "head_motion"))
+    assert default.features.shape == (576, 512) and head.features.shape == (842, 512)  # 15 fps: two steps a frame
+    assert default.valid.all() and head.valid.all()
+    source = np.minimum(np.rint(np.arange(576) / 2).astype(int), 287)
+    same = (default.features[1:] == default.features[:-1]).all(axis=1)
+    assert (same == (np.diff(source) == 0)).all()
+    assert default.attributes["weights_sha256"] == sha256(weights)
+    assert default.attributes["source_sha256"] == sha256(folder / f"crops/default{crops.CROPS_SUFFIX}")
+    assert (default.attributes["precision"], default.attributes["input_size"]) == ("fp32", 64)
+
+
+def stage_files(folder, status):
+    """Alignment and grey crops of a video `v` whose frames have this status."""
+    missing = np.array(status) == "missing"
+    similarities, points = np.tile([1.0, 0, 0, 0], (len(status), 1)), np.zeros((len(status), 68, 2))
+    similarities[missing], points[missing] = np.nan, np.nan
+    found = alignment.table(points, similarities, np.array(status, dtype=object), np.zeros(len(status), dtype=bool))
+    alignment.write(folder / "alignment/v.csv", found)
+    images = (np.full((224, 224, 3), 0 if gone else 10 * number, np.uint8) for number, gone in enumerate(missing))
+    crops.write(folder / f"crops/v{crops.CROPS_SUFFIX}", images, 30.0, SETTINGS["faces"])
+
+
+@pytest.mark.parametrize("status", [["tracked"] * 4 + ["missing"] * 3 + ["bridged"], ["missing"] * 5])
+def test_frames_without_a_face_are_zero_and_invalid(status, weights, tmp_path):
+    stage_files(tmp_path, status)
+    extract.run(table("v", len(status), 30.0), tmp_path, weights, tmp_path / "f.h5", SETTINGS["backbone"])
+    entry = cache.read(tmp_path / "f.h5", "v")
+    missing = np.array(status) == "missing"
+    assert (entry.valid == ~missing).all()
+    assert (entry.features[missing] == 0).all() and (entry.features[~missing] != 0).any(axis=1).all()
+
+
+def test_another_frame_count_is_refused(weights, tmp_path):
+    stage_files(tmp_path, ["tracked"] * 4)
+    with pytest.raises(InputError, match=r"v\.csv: 4 rows, videos\.csv says 5 frames"):
+        extract.run(table("v", 5, 30.0), tmp_path, weights, tmp_path / "f.h5", SETTINGS["backbone"])
+    assert not (tmp_path / "f.h5").exists()
