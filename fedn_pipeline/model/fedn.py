@@ -84,7 +84,8 @@ class FEDN(nn.Module):
     def __init__(self, windows, model, classes):
         super().__init__()
         channels = model["channels"]
-        self.input_norm = nn.LayerNorm(model["feature_width"])
+        # Without scale and shift, which the linear layers behind it hold anyway: no gradient to the features is needed.
+        self.input_norm = nn.LayerNorm(model["feature_width"], elementwise_affine=False)
         self.segments = SegmentFusion(windows, model)
         self.window_attention = WindowAttention(model) if model["window_attention"] else nn.Identity()
         self.blocks = nn.Sequential(

@@ -1,8 +1,9 @@
 """Reference row `classic`: peaks of the smoothed distance between features k frames apart.
 
 The recipe of the optical-flow spotters (main directional mean difference, He et al. 2020; SOFTNet, Liong et al. 2021)
-on our features: k is half the training subjects' mean expression length, an apex differs from the frames k before
-and k after it, and the interval is the peak plus and minus k. No emotion, so recognition columns are null.
+on our features: an apex differs from the frames k before and k after it; a peak's prominence is its confidence, its
+width at half prominence the interval. k and smoothing are the ones of a small grid that are best on the training
+subjects. No emotion, so recognition columns are null.
 """
 
 import numpy as np
@@ -15,11 +16,18 @@ from fedn_pipeline.detection.candidates import COLUMNS
 from fedn_pipeline.features import cache
 
 
-def half_length(training_videos, training_events):
-    """k in steps of the 30 fps axis: half the mean length of the training subjects' expressions, at least 1."""
+def mean_length(training_videos, training_events):
+    """Mean length of the training subjects' expressions in steps of the 30 fps axis (1 if there are none)."""
     fps = training_videos.set_index("video_id").fps.loc[training_events.video_id].to_numpy()
     frames = intervals.length(intervals.half_open(training_events.onset, training_events.offset))
-    return max(1, round(float(np.mean(frames / fps)) * intervals.FEATURE_FPS / 2)) if len(frames) else 1
+    return float(np.mean(frames / fps)) * intervals.FEATURE_FPS if len(frames) else 1.0
+
+
+def grid(training_videos, training_events, settings):
+    """Candidates `(k in steps, smoothing in seconds)`; `settings` is section `folds`."""
+    mean = mean_length(training_videos, training_events)
+    gaps = sorted({max(1, round(share * mean)) for share in settings["classic_gaps"]})
+    return [(k, smoothing_s) for k in gaps for smoothing_s in settings["classic_smoothings_s"]]
 
 
 def curve(features, valid, k, smoothing_s):
@@ -32,23 +40,24 @@ def curve(features, valid, k, smoothing_s):
     return gaussian_filter1d(distance, smoothing_s * intervals.FEATURE_FPS, mode="nearest")
 
 
-def detect(videos, features_path, k, settings):
-    """Detections `video_id, onset, offset, confidence, emotion` (emotion empty); `settings` is section `folds`.
+def detect(videos, features_path, k, smoothing_s):
+    """Detections `video_id, onset, offset, confidence, emotion` (emotion empty).
 
-    The confidence of a peak is its height over the video's median height h, as h / (1 + h), in [0, 1).
+    The confidence of a peak is its prominence over the curve's median p, as p / (1 + p), in [0, 1).
     """
     tables = [pd.DataFrame(columns=COLUMNS)]
     for video in videos.itertuples():
         entry = cache.read(features_path, video.video_id)
-        height = curve(entry.features, entry.valid, k, settings["classic_smoothing_s"])
-        peaks, _ = find_peaks(height, distance=k)
-        spans = np.stack([peaks - k, peaks + k + 1], axis=-1).clip(0, len(height))
-        relative = height[peaks] / max(float(np.median(height)), 1e-9)
-        onset, offset = intervals.inclusive(intervals.to_source_axis(spans.astype(float), video.fps))
+        height = curve(entry.features, entry.valid, k, smoothing_s)
+        _, found = find_peaks(height, prominence=0, width=0, rel_height=0.5)
+        spans = np.stack([found["left_ips"], found["right_ips"] + 1], axis=-1)
+        onset, offset = intervals.inclusive(intervals.to_source_axis(spans, video.fps))
+        relative = found["prominences"] / max(float(np.median(height)), 1e-9)
+        onset = onset.clip(0, video.n_frames - 1)
         tables.append(pd.DataFrame({
             "video_id": video.video_id,
-            "onset": onset.clip(0, video.n_frames - 1),
-            "offset": offset.clip(0, video.n_frames - 1),
+            "onset": onset,
+            "offset": offset.clip(onset, video.n_frames - 1),
             "confidence": relative / (1 + relative),
             "emotion": "",
         }))  # fmt: skip

@@ -1,9 +1,10 @@
 """One fold of a reference row: the same split and files as a fold of the network."""
 
 from fedn_pipeline.detection import fold as detection_fold
+from fedn_pipeline.detection.threshold import choose_threshold
 from fedn_pipeline.files import write_csv, write_json
 from fedn_pipeline.references import chance, classic
-from fedn_pipeline.training.fold import write_record
+from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
 
 
@@ -22,7 +23,12 @@ def run(videos, events, features_path, held_out, folder, settings, seed):
         write_json(folder / "threshold.json", {"threshold": 0.0, "protocol": "none", "draws": folds["chance_draws"]})
         write_csv(folder / "detections.csv", table, float_format="%.9g")
     else:
-        k = classic.half_length(training, training_events)
-        found = [classic.detect(part, features_path, k, folds) for part in (test, training)]
+
+        def f1_on_training(candidate):
+            found = classic.detect(training, features_path, *candidate)
+            return choose_threshold(found, training_events, training, settings["evaluation"]["iou"])["spotting_f1"] or 0
+
+        best = max(classic.grid(training, training_events, folds), key=f1_on_training)  # the first of equals
+        found = [classic.detect(part, features_path, *best) for part in (test, training)]
         detection_fold.finish(*found, training, training_events, folder, settings)
     write_record(folder, parts, held_out, features_path, seed)

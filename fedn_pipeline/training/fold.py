@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 from fedn_pipeline import __version__, compute
 from fedn_pipeline.dataset.tables import emotions
 from fedn_pipeline.features import cache
-from fedn_pipeline.files import whole, write_csv, write_json
+from fedn_pipeline.files import whole, write_csv
 from fedn_pipeline.training import data, loop, predictions
+from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
 
 
@@ -29,13 +30,6 @@ def _raw(network, loaded, videos, features_path, settings, device):
         )
         for video, outputs in loop.predict(network, loaded, settings, device).items()
     }
-
-
-def write_record(folder, parts, held_out, features_path, seed):
-    """`fold.json`: what was held out, who was tested, on which weights; the results stage checks folds by it."""
-    attributes = cache.provenance(features_path)
-    record = {"held_out": held_out, "seed": seed, "test_videos": sorted(parts.test), **attributes}
-    write_json(folder / "fold.json", record)
 
 
 def run(videos, events, features_path, held_out, folder, settings, seed):

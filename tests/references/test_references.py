@@ -45,11 +45,12 @@ def test_classic_finds_the_change(tmp_path):
         entry = cache.Features(features.astype(np.float16), np.ones(600, dtype=bool), attributes)
         cache.write_group(file, "v0", entry)
     videos, events = tables(1, seconds=20)
-    k = classic.half_length(videos, events)
-    assert k == 15
-    found = classic.detect(videos, tmp_path / "f.h5", k, SETTINGS)
+    assert classic.mean_length(videos, events) == 30
+    assert classic.grid(videos, events, SETTINGS)[:3] == [(8, 0.1), (8, 0.2), (15, 0.1)]
+    found = classic.detect(videos, tmp_path / "f.h5", k=15, smoothing_s=0.2)
     best = found.loc[found.confidence.idxmax()]
     assert abs((best.onset + best.offset) / 2 - 315) <= 3 and set(found.emotion) == {""}
+    assert 20 <= best.offset - best.onset + 1 <= 60
     assert found.confidence.nlargest(2).iloc[1] < 0.9 * best.confidence
 
 

@@ -68,7 +68,7 @@ rule reference:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
         features=fold_features,
-        code=code("references", "detection", "matching.py", "training/split.py"),
+        code=code("references", "detection", "matching.py", "training/split.py", "training/record.py", "features/cache.py", "dataset/tables.py"),
     output:
         multiext(f"{FOLD}/", "detections.csv", "threshold.json", "fold.json"),
     log:
