@@ -56,5 +56,6 @@ def run(dataset, videos, events, folder, stem, settings):
     for other in experiments[1:]:
         for metric, value in paired_difference(videos, events, runs[experiments[0]], runs[other], evaluation).items():
             differences.append({"method": experiments[0], "minus": other, "metric": metric, **value._asdict()})
-    table.write(table.results_table(rows), stem)
-    write_csv(stem.with_name(f"{stem.name}_differences.csv"), pd.DataFrame(differences))
+    differences = pd.DataFrame(differences, columns=["method", "minus", "metric", "value", "low", "high"])
+    table.write(table.results_table(rows), stem, differences)
+    write_csv(stem.with_name(f"{stem.name}_differences.csv"), differences)

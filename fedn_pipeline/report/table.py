@@ -15,27 +15,19 @@ from fedn_pipeline.evaluation.metrics import COUNTS, METRICS
 IDENTITY = ("dataset", "labels", "method", "source")
 FURTHER = ("weights", "protocol", "seeds", "omitted_videos")
 DASH = "–"
-PRINTED = {  # column: heading, factor, decimals
-    "method": ("Method", None, None),
-    "dataset": ("Data set", None, None),
-    "labels": ("Labels", None, None),
-    "source": ("Source", None, None),
+SCORES = {  # column: heading, factor, decimals
     "tp": ("TP", 1, 0),
     "n_predictions": ("Predictions", 1, 0),
     "n_ground_truth": ("Ground truth", 1, 0),
-    "spotting_f1": ("Spotting F1 (%)", 100, 1),
-    "recognition_f1_micro": ("Recognition F1, micro (%)", 100, 1),
-    "recognition_f1_macro": ("Recognition F1, macro (%)", 100, 1),
-    "spotting_map": ("Spotting mAP (x1000)", 1000, 1),
-    "detection_map": ("Detection mAP (x1000)", 1000, 1),
-    "strs": ("STRS (%)", 100, 1),
-    "spotting_map_all_point": ("Spotting mAP, all-point (x1000)", 1000, 1),
-    "detection_map_all_point": ("Detection mAP, all-point (x1000)", 1000, 1),
-    "weights": ("Weights", None, None),
-    "protocol": ("Protocol", None, None),
-    "seeds": ("Seeds", None, None),
-    "omitted_videos": ("Omitted videos", None, None),
+    "spotting_f1": ("Spotting F1", 100, 1),
+    "recognition_f1_micro": ("Recognition F1 micro", 100, 1),
+    "recognition_f1_macro": ("Recognition F1 macro", 100, 1),
+    "spotting_map": ("Spotting mAP", 1000, 1),
+    "detection_map": ("Detection mAP", 1000, 1),
+    "strs": ("STRS", 100, 1),
 }
+UNITS = "F1 and STRS in percent, mAP x1000; in brackets 95 % bootstrap intervals over subjects."
+COMPARED = ("spotting_f1", "spotting_map", "detection_map", "strs")
 
 
 def columns():
@@ -63,37 +55,62 @@ def results_table(rows):
     return table.astype({name: np.float64 for name in numbers})
 
 
-def write(table, stem):
-    """`{stem}.csv` (fractions), `{stem}.md` and `{stem}.tex` (printed form) from `results_table`'s table."""
-    files.write_csv(f"{stem}.csv", table)
-    files.write_text(f"{stem}.md", markdown(table))
-    files.write_text(f"{stem}.tex", latex(table))
+def write(table, stem, differences=None):
+    """`{stem}.csv` (fractions), `{stem}.md` and `{stem}.tex` (printed forms) from `results_table`'s table.
 
-
-def printed(table):
-    """The table as people read it: text cells, method first, intervals in brackets, columns without content
-    left out.
+    `differences`: columns method, minus, metric, value, low, high; appended to the Markdown form.
     """
-    cells = {}
-    for name, (heading, factor, decimals) in PRINTED.items():
-        if factor is None:
-            cells[heading] = [DASH if _missing(value) else str(value) for value in table[name]]
-        else:
-            cells[heading] = [_number(row, name, factor, decimals) for row in table.to_dict("records")]
+    files.write_csv(f"{stem}.csv", table)
+    files.write_text(f"{stem}.md", markdown(table, differences))
+    files.write_text(f"{stem}.tex", scores(table).to_latex(index=False, escape=True))
+
+
+def scores(table):
+    """The table as people read it: text cells, method first, intervals in brackets."""
+    rows = table.to_dict("records")
+    cells = {"Method": [str(row["method"]) for row in rows]}
+    for name, scale in SCORES.items():
+        cells[scale[0]] = [_number(row, name) for row in rows]
+    return pd.DataFrame(cells, dtype=object)
+
+
+def provenance(table):
+    """Where each row comes from: its data, source, weights, protocol and seeds; empty columns are left out."""
+    names = ["method", *(name for name in (*IDENTITY, *FURTHER) if name != "method")]
+    cells = {
+        name.replace("_", " ").capitalize(): [DASH if _missing(value) else str(value) for value in table[name]]
+        for name in names
+    }
     text = pd.DataFrame(cells, dtype=object)
     return text.loc[:, (text != DASH).any(axis=0).to_numpy()] if len(text) else text
 
 
-def markdown(table):
-    """The printed form as a Markdown table."""
-    text = printed(table)
-    rows = [text.columns, ["---"] * len(text.columns), *text.itertuples(index=False)]
-    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |\n" for row in rows)
+def compared(differences):
+    """Paired differences as text; an interval that excludes 0 is marked with a star."""
+    rows = []
+    for (method, minus), part in differences.groupby(["method", "minus"], sort=False):
+        found = part.set_index("metric").to_dict("index")
+        row = {"Difference": f"{method} - {minus}"}
+        for name in COMPARED:
+            value = {name: found[name]["value"], f"{name}_low": found[name]["low"], f"{name}_high": found[name]["high"]}
+            sure = not _missing(value[f"{name}_low"]) and (value[f"{name}_low"] > 0 or value[f"{name}_high"] < 0)
+            row[SCORES[name][0]] = _number(value, name) + (" *" if sure else "")
+        rows.append(row)
+    return pd.DataFrame(rows, dtype=object)
 
 
-def latex(table):
-    """The printed form as a LaTeX tabular with booktabs rules."""
-    return printed(table).to_latex(index=False, escape=True)
+def markdown(table, differences=None):
+    """All printed forms as Markdown tables, columns aligned for a terminal."""
+    parts = [_aligned(scores(table)), f"{UNITS}\n", _aligned(provenance(table))]
+    if differences is not None and len(differences):
+        parts += [_aligned(compared(differences)), "Paired differences on the same draws; * interval excludes 0.\n"]
+    return "\n".join(parts)
+
+
+def _aligned(text):
+    """A table of text as Markdown."""
+    escaped = text.map(lambda cell: cell.replace("|", "&#124;")) if len(text) else text
+    return escaped.to_markdown(index=False, disable_numparse=True) + "\n"
 
 
 def _flat(row):
@@ -111,8 +128,9 @@ def _missing(value):
     return value is None or value == "" or (isinstance(value, float) and np.isnan(value))
 
 
-def _number(row, name, factor, decimals):
+def _number(row, name):
     """`71.2 [65.0, 78.1]`, `71.2` where there is no interval, a dash where there is no value."""
+    _, factor, decimals = SCORES[name]
     values = [row.get(name + suffix) for suffix in ("", "_low", "_high")]
     if _missing(values[0]):
         return DASH

@@ -56,21 +56,34 @@ def test_csv_holds_fractions_and_empty_cells(table, tmp_path):
 
 
 def test_print_has_percent_and_thousandths_with_intervals(table):
-    text = report.printed(table).set_index("Method")
-    assert text.loc["fedn_no_attention", "Spotting F1 (%)"] == "50.0 [25.0, 75.0]"
-    assert text.loc["fedn_no_attention", "Detection mAP (x1000)"] == "51.6 [40.1, 62.2]"
+    text = report.scores(table).set_index("Method")
+    assert text.loc["fedn_no_attention", "Spotting F1"] == "50.0 [25.0, 75.0]"
+    assert text.loc["fedn_no_attention", "Detection mAP"] == "51.6 [40.1, 62.2]"
     assert text.loc["fedn_no_attention", "TP"] == "40" and text.loc["classic", "TP"] == "12.5"
-    assert text.loc["A | B", "Spotting F1 (%)"] == "51.1"
-    assert text.loc["classic", "STRS (%)"] == text.loc["classic", "Detection mAP (x1000)"] == report.DASH
-    assert report.printed(table).columns[0] == "Method"
-    assert "Seeds" in text and "Omitted videos" not in text  # empty columns are left out
+    assert text.loc["A | B", "Spotting F1"] == "51.1"
+    assert text.loc["classic", "STRS"] == text.loc["classic", "Detection mAP"] == report.DASH
+    assert list(report.provenance(table)) == ["Method", "Dataset", "Labels", "Source", "Protocol", "Seeds"]
 
 
-def test_markdown_has_one_cell_per_column(table, tmp_path):
+def test_markdown_is_aligned_and_escaped(table, tmp_path):
     report.write(table, tmp_path / "t")
     lines = (tmp_path / "t.md").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 2 + 3
-    assert {line.count("|") for line in lines} == {len(report.printed(table).columns) + 1}
+    rows = [line for line in lines if line.startswith("|")]
+    assert len(rows) == 2 * (2 + 3) and len({len(row) for row in rows[:5]}) == 1
+    assert {row.count("|") for row in rows[:5]} == {len(report.scores(table).columns) + 1}
+    assert "A &#124; B" in rows[4] and report.UNITS in lines
+
+
+def test_differences_whose_interval_excludes_zero_are_starred(table):
+    values = {"spotting_f1": (0.2, 0.1, 0.3), "spotting_map": (0.1, -0.1, 0.3), "detection_map": (-0.1, -0.2, -0.01)}
+    rows = [("fedn", "classic", name, *value) for name, value in values.items()]
+    rows.append(("fedn", "classic", "strs", None, None, None))
+    differences = pd.DataFrame(rows, columns=["method", "minus", "metric", "value", "low", "high"])
+    text = report.compared(differences).iloc[0]
+    assert text["Difference"] == "fedn - classic" and text["Spotting F1"] == "20.0 [10.0, 30.0] *"
+    assert text["Spotting mAP"] == "100.0 [-100.0, 300.0]" and text["Detection mAP"].endswith("*")
+    assert text["STRS"] == report.DASH
+    assert "fedn - classic" in report.markdown(table, differences)
 
 
 def test_latex_escapes_and_has_one_cell_per_column(table, tmp_path):
@@ -78,8 +91,8 @@ def test_latex_escapes_and_has_one_cell_per_column(table, tmp_path):
     text = (tmp_path / "t.tex").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(rows) == 1 + 3
-    assert {row.count("&") for row in rows} == {len(report.printed(table).columns) - 1}
-    assert r"fedn\_no\_attention" in text and r"(\%)" in text
+    assert {row.count("&") for row in rows} == {len(report.scores(table).columns) - 1}
+    assert r"fedn\_no\_attention" in text
 
 
 def test_same_rows_same_bytes(table, tmp_path):
