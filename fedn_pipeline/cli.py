@@ -20,17 +20,17 @@ def dataset(args, settings):
 
 
 def faces(args, settings):
+    from fedn_pipeline.dataset.tables import SAFE_NAME
     from fedn_pipeline.faces import align, crops
 
     name = args.video_id or args.video.stem
-    alignment_path, crops_path = align_paths(args.out, name, crops.CROPS_SUFFIX)
-    summary = align.process(args.video, alignment_path, crops_path, settings["faces"])
+    if not SAFE_NAME.fullmatch(name) or name in (".", ".."):
+        raise InputError(f"video id `{name}`: only A-Z a-z 0-9 . _ - may occur; give another with --video-id")
+    paths = args.out / "alignment" / f"{name}.csv", args.out / "crops" / f"{name}{crops.CROPS_SUFFIX}"
+    summary = align.process(args.video, *paths, settings["faces"])
     print(json.dumps(summary, indent=2))
-
-
-def align_paths(folder, name, suffix):
-    """Where stage `faces` puts a video's two files."""
-    return folder / "alignment" / f"{name}.csv", folder / "crops" / f"{name}{suffix}"
+    for warning in summary["warnings"]:
+        print(f"WARNING: {args.video}: {warning}", file=sys.stderr)
 
 
 def pretrain(args, settings):
@@ -50,7 +50,7 @@ def features(args, settings):
 
     if not (args.videos and args.faces and args.weights):
         raise InputError("features: give --videos, --faces and --weights (or --merge)")
-    videos = read_videos(args.videos)
+    videos = read_videos(args.videos, known=("n_frames", "fps"))
     if args.only:
         unknown = sorted(set(args.only) - set(videos.video_id))
         if unknown:
@@ -59,11 +59,12 @@ def features(args, settings):
     extract.run(videos, args.faces, args.weights, args.out, settings["backbone"])
 
 
-def _tables(args):
-    from fedn_pipeline.dataset.tables import read_events, read_videos
+def _tables(args, settings):
+    """Checked tables for a stage: known lengths and frame rates, events of the configured label set."""
+    from fedn_pipeline.dataset.tables import of_label_set, read_events, read_videos
 
-    videos = read_videos(args.videos)
-    return videos, read_events(args.events, videos)
+    videos = read_videos(args.videos, known=("n_frames", "fps"))
+    return videos, of_label_set(read_events(args.events, videos), settings["dataset"]["labels"], args.events)
 
 
 def folds(args, settings):
@@ -71,33 +72,37 @@ def folds(args, settings):
         from fedn_pipeline.training import fold
     else:
         from fedn_pipeline.references import fold
-    fold.run(*_tables(args), args.features, args.held_out, args.out, settings, args.seed)
+    fold.run(*_tables(args, settings), args.features, args.held_out, args.out, settings, args.seed)
 
 
 def detections(args, settings):
     from fedn_pipeline.detection import fold
 
-    print(json.dumps(fold.run(args.predictions, *_tables(args), args.out, settings), indent=2))
+    print(json.dumps(fold.run(args.predictions, *_tables(args, settings), args.out, settings), indent=2))
 
 
 def results(args, settings):
     from fedn_pipeline.report import results as stage
 
-    stage.run(args.dataset, *_tables(args), args.folder, args.out, settings)
+    stage.run(args.dataset, *_tables(args, settings), args.folder, args.out, settings)
 
 
 def report(args, settings):
     from fedn_pipeline.report import figures
 
-    figures.run(*_tables(args), args.faces, args.folds, args.out, settings)
+    figures.run(*_tables(args, settings), args.faces, args.folds, args.out, settings)
 
 
 def evaluate(args, settings):
-    from fedn_pipeline.dataset.tables import read_detections
+    from fedn_pipeline.dataset.tables import emotions, read_detections, read_events, read_videos
     from fedn_pipeline.evaluation.metrics import evaluate as score
 
-    videos, events = _tables(args)
-    metrics = score(videos, events, read_detections(args.detections, videos), args.threshold, settings["evaluation"])
+    videos = read_videos(args.videos)
+    events, detections = read_events(args.events, videos), read_detections(args.detections, videos)
+    never = sorted(set(emotions(detections)) - set(emotions(events)))
+    if never:
+        print(f"WARNING: {args.detections}: emotions without ground truth: {', '.join(never)}", file=sys.stderr)
+    metrics = score(videos, events, detections, args.threshold, settings["evaluation"])
     if args.json:
         print(json.dumps(metrics))
     else:

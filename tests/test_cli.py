@@ -61,3 +61,30 @@ def test_flops_as_json(capsys):
     assert cli.main(["flops", "--json"]) == 0
     gflop = json.loads(capsys.readouterr().out)
     assert set(gflop) == {"total", "backbone", "rest"} and gflop["total"] == pytest.approx(466.4, rel=1e-3)
+
+
+def test_stages_want_known_lengths(tables, tmp_path, capsys):
+    (tmp_path / "videos.csv").write_text("video_id,subject\nv,01\n")
+    command = ["detections", *tables[:2], "--predictions", "p.h5", "--out", str(tmp_path)]
+    assert cli.main(command) == 2
+    assert "videos.csv: row 2: n_frames must be known for this stage" in capsys.readouterr().err
+
+
+def test_label_set_without_events_is_refused(tables, tmp_path, capsys):
+    command = ["detections", *tables[:2], "--predictions", "p.h5", "--out", str(tmp_path)]
+    assert cli.main([*command, "--settings", '{"dataset": {"labels": "self_reported"}}']) == 2
+    assert "no event of label set `self_reported` (dataset.labels); there are: a" in capsys.readouterr().err
+
+
+def test_hostile_video_id_is_refused(tmp_path, capsys):
+    assert cli.main(["faces", "my video.mp4", "--out", str(tmp_path)]) == 2
+    assert "give another with --video-id" in capsys.readouterr().err
+    assert cli.main(["faces", "v.mp4", "--video-id", "../x", "--out", str(tmp_path)]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_emotion_without_ground_truth_is_warned_of(tables, tmp_path, capsys):
+    text = (tmp_path / "detections.csv").read_text().replace("0.7,anger", "0.7,angre")
+    (tmp_path / "detections.csv").write_text(text)
+    assert cli.main(["evaluate", *tables, "--threshold", "0.5"]) == 0
+    assert "emotions without ground truth: angre" in capsys.readouterr().err

@@ -34,9 +34,10 @@ BOOLEANS = {"True": True, "true": True, "1": True, "False": False, "false": Fals
 MAX_LINES = 200  # problems listed in one message; the rest is counted
 
 
-def read_videos(path):
+def read_videos(path, known=()):
     """videos.csv: `video_id, subject` are required, further columns (groups of subjects) are kept as text.
 
+    `known`: columns that must not be empty.
     Dtypes: text, but `n_frames, width, height` Int64 and fps float64, empty where unknown. Raises InputError.
     """
     sheet = _Sheet(path, VIDEO_COLUMNS, required=("video_id", "subject"), further_columns=True)
@@ -46,6 +47,8 @@ def read_videos(path):
     for column in ("n_frames", "width", "height"):
         sheet.integer(column, minimum=1)
     sheet.number("fps", positive=True)
+    for column in known:
+        sheet.flag(sheet.table[column].isna(), lambda row, column=column: f"{column} must be known for this stage")
     sheet.unique(["video_id"], "two videos with one id")
     if not len(sheet.table):
         sheet.problem(1, "no videos below the header")
@@ -60,6 +63,7 @@ def read_events(path, videos):
     sheet = _Sheet(path, EVENT_COLUMNS, required=("video_id", "onset", "offset"))
     sheet.integer("apex")
     sheet.intervals_inside(videos)
+    sheet.apex_inside()
     sheet.trimmed("emotion")
     sheet.unique(["video_id", "onset", "offset", "expression_type", "emotion", "label_set"], "duplicate row")
     return sheet.finished()
@@ -102,6 +106,15 @@ def write_events(path, events):
 def write_detections(path, detections):
     """detections.csv in the fixed column order, further columns behind."""
     _write(path, detections, DETECTION_COLUMNS)
+
+
+def of_label_set(events, labels, path):
+    """The events of one label set; rows that name none belong to all. InputError if no row is left of some."""
+    chosen = events[events["label_set"].isin(["", labels])].reset_index(drop=True)
+    if len(events) and not len(chosen):
+        found = ", ".join(sorted(set(events["label_set"])))
+        raise InputError(f"{path}: no event of label set `{labels}` (dataset.labels); there are: {found}")
+    return chosen
 
 
 def emotions(events):
@@ -245,6 +258,12 @@ class _Sheet:
         )
         if not self.problems:
             self.table[["onset", "offset"]] = table[["onset", "offset"]].astype(np.int64)
+
+    def apex_inside(self):
+        """An apex, where there is one, lies between onset and offset."""
+        table = self.table
+        outside = ((table["apex"] < table["onset"]) | (table["apex"] > table["offset"])).fillna(False)
+        self.flag(outside, lambda row: f"apex {row.apex} lies outside [{row.onset}, {row.offset}]")
 
     @staticmethod
     def _unknown_video(row):

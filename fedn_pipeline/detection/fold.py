@@ -10,16 +10,16 @@ from fedn_pipeline.files import write_csv, write_json
 from fedn_pipeline.training import predictions
 
 
-def finish(test, held_out, held_out_videos, events, folder, settings):
+def finish(test, held_out, held_out_videos, events, folder, settings, further=None):
     """Choose the threshold on `held_out` detections, mark the `test` ones as kept, write both files.
 
-    `settings` holds all sections. Returns the threshold's record.
+    `settings`: sections detections and evaluation. `further` goes into the threshold's record, which is returned.
     """
     ids = set(held_out_videos.video_id)
     evaluation, theirs = settings["evaluation"], events[events.video_id.isin(ids)]
     chosen = choose_threshold(held_out, theirs, held_out_videos, evaluation["iou"], evaluation["fallback_threshold"])
     test = test.assign(kept=(test.confidence >= chosen["threshold"]).astype(int))
-    record = {**chosen, "held_out_videos": sorted(ids), "protocol": "held_out"}
+    record = {**chosen, "chosen_on": sorted(ids), "protocol": "held_out", **(further or {})}
     write_json(folder / "threshold.json", record)
     write_csv(folder / "detections.csv", test, float_format="%.9g")
     return record

@@ -35,19 +35,26 @@ def write_group(file, video, entry):
 
 def read(path, video):
     """One video's Features. Raises InputError naming file and video if it is absent or its checksum fails."""
-    with h5py.File(path) as file:
+    with _open(path) as file:
         if video not in file:
             raise InputError(f"{path}: no features of video {video}; rebuild the file with the `features` rule")
         try:
             group = file[video]
             return Features(group["features"][:], group["valid"][:], dict(group.attrs))
-        except OSError as error:
+        except (OSError, KeyError) as error:
             raise InputError(f"{path}: video {video}: damaged ({error}); delete the file and run again") from error
+
+
+def _open(path):
+    try:
+        return h5py.File(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as HDF5 ({error}); the `features` rule makes it") from error
 
 
 def provenance(path):
     """Attributes that hold for a whole merged file: backbone, weights_sha256, precision, version."""
-    with h5py.File(path) as file:
+    with _open(path) as file:
         return {key: str(value) for key, value in file.attrs.items()}
 
 
@@ -59,7 +66,10 @@ def merge(parts, path):
     with whole(path) as partial, h5py.File(partial, "w") as merged:
         sources = {}
         for part in parts:
-            with h5py.File(part) as file:
+            with _open(part) as file:
+                twice = sorted(set(file) & set(sources))
+                if twice:
+                    raise InputError(f"{part}: videos that another part holds too: {twice[:3]}")
                 sources.update({video: part for video in file})
         for video in sorted(sources):
             with h5py.File(sources[video]) as file:

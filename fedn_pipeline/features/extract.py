@@ -37,21 +37,24 @@ def video_features(row, crops_path, alignment_path, network, settings, device):
     """Features of one video (`row` of videos.csv) on the 30 fps axis; zeros and `valid` False where no face is."""
     precision = compute.choose_precision(settings["precision"], device)
     table = alignment.read(alignment_path)
-    if len(table) != row.n_frames:
+    if len(table) > row.n_frames:
         raise InputError(f"{alignment_path}: {len(table)} rows, videos.csv says {row.n_frames} frames")
-    source = intervals.source_frames(len(table), row.fps)  # [n_steps]
-    has_face = (table.status != "missing").to_numpy()
-    needed = np.zeros(len(table), dtype=bool)
+    if len(table) < row.n_frames:
+        print(f"WARNING: {row.video_id}: cut short, {len(table)} of {row.n_frames} frames; the rest has no face")
+    source = intervals.source_frames(row.n_frames, row.fps)  # [n_steps]
+    has_face = np.zeros(row.n_frames, dtype=bool)
+    has_face[: len(table)] = table.status != "missing"
+    needed = np.zeros(row.n_frames, dtype=bool)
     needed[source] = True
     needed &= has_face
     side = (settings["input_size"], settings["input_size"])
     wanted = (
         cv2.resize(image, side, interpolation=cv2.INTER_AREA)
-        for image, use in zip(crops.read(crops_path), needed, strict=True)
+        for image, use in zip(crops.read(crops_path), needed[: len(table)], strict=True)
         if use
     )
     progress = tqdm(wanted, desc=f"features {row.video_id}", total=int(needed.sum()), unit="frame")
-    per_frame = np.zeros((len(table), backbone.WIDTH), dtype=np.float32)
+    per_frame = np.zeros((row.n_frames, backbone.WIDTH), dtype=np.float32)
     per_frame[needed] = embed(progress, network, settings["batch_size"], precision, device)
     if not np.isfinite(per_frame).all():
         raise FloatingPointError(

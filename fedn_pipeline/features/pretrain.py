@@ -82,7 +82,7 @@ def run(folder, path, settings, exclude=None):
         raise InputError(f"{folder / 'stills.csv'}: an emotion has no training still, or there is no validation still")
 
     network = resnet18(num_classes=len(emotions)).to(device, memory_format=torch.channels_last).train()
-    steps = max(2, round(pretrain["epochs"] * len(train) / pretrain["batch_size"]))
+    steps = pretrain["steps"]
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=pretrain["learning_rate"], weight_decay=pretrain["weight_decay"], fused=True
     )
@@ -117,11 +117,18 @@ def run(folder, path, settings, exclude=None):
     log = {
         "emotions": emotions,
         "excluded_photograph": exclude,
-        "steps": steps,
         "training_loss": float(np.mean(losses[-20:])),
         "validation_accuracy": float((predicted == labels[valid]).mean()),
         "confusion": confusion.tolist(),
     }
-    provenance = {"settings": settings, "stills_sha256": sha256(folder / "stills.csv"), "version": __version__}
+    majority = np.bincount(labels[valid]).max() / len(valid)
+    if log["validation_accuracy"] <= majority:
+        print(f"WARNING: no better than always the commonest emotion ({majority:.3f}); raise pretrain.steps")
+    provenance = {
+        "settings": pretrain,
+        "input_size": size,
+        "stills_sha256": sha256(folder / "stills.csv"),
+        "version": __version__,
+    }
     backbone.save(path, network, {**log, **provenance})
     return log

@@ -10,6 +10,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from fedn_pipeline.files import InputError
 from fedn_pipeline.model import geometry
 from fedn_pipeline.model.segments import SegmentFusion
 
@@ -114,7 +115,10 @@ class FEDN(nn.Module):
 def build(settings, classes):
     """The network and its geometry for all settings and `classes` emotions."""
     windows, model = settings["windows"], settings["model"]
+    for key in ("feature_width", "channels"):
+        if model[key] % model["attention_heads"]:
+            raise InputError(f"model.{key}: must be a multiple of model.attention_heads")
     length, first = geometry.window_frames(windows), model["level_strides"][0]
     if windows["segments"] // 4 != length // first:
-        raise ValueError(f"model.level_strides: the first level must be {4 * windows['segment_stride']} frames")
+        raise InputError(f"model.level_strides: the first level must be {4 * windows['segment_stride']} frames")
     return FEDN(windows, model, classes), geometry.build(windows, model)

@@ -18,7 +18,7 @@ def count(settings, classes=4):
             run()
         return counter.get_total_flops() / 1e9
 
-    windows, side = settings["windows"], settings["faces"]["crop_size"]
+    windows, side = settings["windows"], settings["backbone"]["input_size"]
     with torch.device("meta"):
         backbone = resnet18().eval()
         backbone.fc = torch.nn.Identity()  # the 512 values before the classifier

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
+from fedn_pipeline.files import InputError
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -47,11 +49,13 @@ def frames_read(windows):
 
 
 def build(windows, model):
-    """The geometry for settings `windows` and `model`. Raises ValueError if a level stride does not fit."""
+    """The geometry for settings `windows` and `model`. Raises InputError if strides, levels and window do not fit."""
     length, parts = window_frames(windows), []
+    if len(model["level_ranges"]) != len(model["level_strides"]):
+        raise InputError("model.level_ranges: one range for each of model.level_strides is needed")
     for level, stride in enumerate(model["level_strides"]):
         if length % stride:
-            raise ValueError(f"model.level_strides: {stride} does not divide the window of {length} frames")
+            raise InputError(f"model.level_strides: {stride} does not divide the window of {length} frames")
         points = (torch.arange(length // stride) + 0.5) * stride
         widths = torch.tensor(model["anchor_widths"], dtype=torch.float32) * stride
         free = (points, torch.full_like(points, stride), torch.ones(len(points), dtype=torch.bool))

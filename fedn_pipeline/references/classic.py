@@ -13,7 +13,6 @@ from scipy.signal import find_peaks
 
 from fedn_pipeline import intervals
 from fedn_pipeline.detection.candidates import COLUMNS
-from fedn_pipeline.features import cache
 
 
 def mean_length(training_videos, training_events):
@@ -40,19 +39,21 @@ def curve(features, valid, k, smoothing_s):
     return gaussian_filter1d(distance, smoothing_s * intervals.FEATURE_FPS, mode="nearest")
 
 
-def detect(videos, features_path, k, smoothing_s):
-    """Detections `video_id, onset, offset, confidence, emotion` (emotion empty).
+def detect(videos, features, k, smoothing_s):
+    """Detections `video_id, onset, offset, confidence, emotion` (emotion empty); `features`: video id -> Features.
 
     The confidence of a peak is its prominence over the curve's median p, as p / (1 + p), in [0, 1).
     """
     tables = [pd.DataFrame(columns=COLUMNS)]
     for video in videos.itertuples():
-        entry = cache.read(features_path, video.video_id)
+        entry = features[video.video_id]
+        if not entry.valid.any():
+            continue
         height = curve(entry.features, entry.valid, k, smoothing_s)
         _, found = find_peaks(height, prominence=0, width=0, rel_height=0.5)
         spans = np.stack([found["left_ips"], found["right_ips"] + 1], axis=-1)
         onset, offset = intervals.inclusive(intervals.to_source_axis(spans, video.fps))
-        relative = found["prominences"] / max(float(np.median(height)), 1e-9)
+        relative = found["prominences"] / max(float(np.median(height[entry.valid])), 1e-9)
         onset = onset.clip(0, video.n_frames - 1)
         tables.append(pd.DataFrame({
             "video_id": video.video_id,

@@ -1,34 +1,55 @@
 """One fold of a reference row: the same split and files as a fold of the network."""
 
+import numpy as np
+
+from fedn_pipeline import intervals
 from fedn_pipeline.detection import fold as detection_fold
+from fedn_pipeline.detection.candidates import missing_share
 from fedn_pipeline.detection.threshold import choose_threshold
+from fedn_pipeline.features import cache
 from fedn_pipeline.files import write_csv, write_json
 from fedn_pipeline.references import chance, classic
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
 
 
+def without_missing(table, videos, features, max_share):
+    """Drop detections of which more than `max_share` lies in frames without a face, as for the network's."""
+    fps, keep = videos.set_index("video_id").fps, np.ones(len(table), dtype=bool)
+    for video, rows in table.reset_index(drop=True).groupby("video_id").groups.items():
+        spans = intervals.half_open(table.onset.to_numpy()[rows], table.offset.to_numpy()[rows])
+        spans = intervals.to_feature_axis(spans, fps[video])
+        keep[rows] = missing_share(spans, features[video].valid) <= max_share
+    return table[keep].reset_index(drop=True)
+
+
 def run(videos, events, features_path, held_out, folder, settings, seed):
-    """Write `detections.csv` and `threshold.json` of `folds.method` (chance or classic) for the fold `held_out`.
+    """Write `detections.csv`, `threshold.json` and `fold.json` of `folds.method` (chance or classic) for one fold.
 
     A reference has no gradient, so all training subjects are at hand for its statistics and its threshold.
     """
-    folds = settings["folds"]
+    folds, iou = settings["folds"], settings["evaluation"]["iou"]
     parts = split(videos, folds["group"], held_out, settings["training"]["held_out_fraction"])
+    features = {video: cache.read(features_path, video) for video in videos.video_id}
     test = videos[videos.video_id.isin(parts.test)]
     training = videos[~videos.video_id.isin(parts.test)]
     training_events = events[events.video_id.isin(training.video_id)]
+
+    def proposed(table):
+        return without_missing(table, videos, features, settings["detections"]["max_missing_share"])
+
     if folds["method"] == "chance":
-        table = chance.detect(test, training, training_events, folds["chance_draws"], seed)
+        table = proposed(chance.detect(test, training, training_events, folds["chance_draws"], seed))
         write_json(folder / "threshold.json", {"threshold": 0.0, "protocol": "none", "draws": folds["chance_draws"]})
         write_csv(folder / "detections.csv", table, float_format="%.9g")
     else:
 
         def f1_on_training(candidate):
-            found = classic.detect(training, features_path, *candidate)
-            return choose_threshold(found, training_events, training, settings["evaluation"]["iou"])["spotting_f1"] or 0
+            found = proposed(classic.detect(training, features, *candidate))
+            return choose_threshold(found, training_events, training, iou)["spotting_f1"] or 0
 
         best = max(classic.grid(training, training_events, folds), key=f1_on_training)  # the first of equals
-        found = [classic.detect(part, features_path, *best) for part in (test, training)]
-        detection_fold.finish(*found, training, training_events, folder, settings)
+        found = [proposed(classic.detect(part, features, *best)) for part in (test, training)]
+        chosen = {"protocol": "training_subjects", "k": best[0], "smoothing_s": best[1]}
+        detection_fold.finish(*found, training, training_events, folder, settings, chosen)
     write_record(folder, parts, held_out, features_path, seed)

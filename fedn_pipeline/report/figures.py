@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from tqdm import tqdm
 
-from fedn_pipeline.dataset.tables import read_detections
 from fedn_pipeline.faces import alignment, crops
-from fedn_pipeline.files import InputError, whole, write_text
+from fedn_pipeline.files import whole, write_text
 from fedn_pipeline.matching import match
+from fedn_pipeline.report.results import read_run
 
 matplotlib.use("Agg")
 CORRECT, WRONG, TRUTH, NO_FACE = "#2a9d4a", "#d1495b", "#4a6fa5", "#dddddd"
@@ -93,11 +93,7 @@ def run(videos, events, faces_folder, run_folder, out, settings):
 
     `settings`: sections report and evaluation.
     """
-    found = [read_detections(path, videos) for path in sorted(run_folder.glob("folds/*/detections.csv"))]
-    if not found:
-        raise InputError(f"{run_folder}: no folds/*/detections.csv; run the `folds` stage first")
-    kept = pd.concat(found, ignore_index=True)
-    kept = kept[kept.kept == 1].reset_index(drop=True)
+    kept = read_run(run_folder, videos)[0][0].query("kept").reset_index(drop=True)
     kept["correct"] = match(kept, events, [settings["evaluation"]["iou"]])[0] >= 0
     apexes = events.apex.fillna((events.onset + events.offset) // 2).astype(int)
     written, pictures = [], {}

@@ -35,6 +35,11 @@ def read_run(folder, videos):
     return [whole], records
 
 
+def protocol(record):
+    """How a fold's threshold was chosen and, for a network, how it was trained."""
+    return ", ".join(filter(None, [f"threshold: {record['protocol']}", record["training"]]))
+
+
 def run(dataset, videos, events, folder, stem, settings):
     """Write `stem.csv`, `.md`, `.tex` and `stem_differences.csv`. `settings`: sections run, dataset, evaluation."""
     experiments, seeds = settings["run"]["experiments"], settings["run"]["seeds"]
@@ -50,7 +55,7 @@ def run(dataset, videos, events, folder, stem, settings):
         rows.append({
             "dataset": dataset, "labels": labels, "method": experiment, "source": "ours",
             "metrics": summarise(videos, events, runs[experiment], evaluation),
-            "weights": "; ".join(weights), "protocol": "; ".join(sorted({r["protocol"] for r in records})),
+            "weights": "; ".join(weights), "protocol": "; ".join(sorted({protocol(r) for r in records})),
             "seeds": " ".join(map(str, seeds)), "omitted_videos": "",
         })  # fmt: skip
     for other in experiments[1:]:

@@ -15,11 +15,13 @@ from fedn_pipeline.training import windows as windowing
 
 @dataclass
 class Videos:
-    """V videos: ids; n_steps [V] on the 30 fps axis; features [sum of n_steps, D] float32, laid end to end."""
+    """V videos: ids; n_steps [V] on the 30 fps axis; features [sum of n_steps, D] float32, laid end to end;
+    valid: id -> [n_steps] bool."""
 
     ids: tuple
     n_steps: np.ndarray
     features: torch.Tensor
+    valid: dict
 
     def windows(self, settings, stride):
         """Windows at `stride` and the row of every frame they read, `[W, frames_read]` tensor."""
@@ -30,9 +32,11 @@ class Videos:
 
 def load(features_path, ids, device):
     """Features of the videos `ids` as one tensor on `device`."""
-    arrays = [cache.read(features_path, video).features for video in ids]
-    features = torch.from_numpy(np.concatenate(arrays).astype(np.float32)).to(device)
-    return Videos(tuple(ids), np.array([len(a) for a in arrays]), features)
+    entries = {video: cache.read(features_path, video) for video in ids}
+    features = np.concatenate([entry.features for entry in entries.values()]).astype(np.float32)
+    n_steps = np.array([len(entry.valid) for entry in entries.values()])
+    valid = {video: entry.valid for video, entry in entries.items()}
+    return Videos(tuple(ids), n_steps, torch.from_numpy(features).to(device), valid)
 
 
 def events_on_feature_axis(events, videos, ids, classes):

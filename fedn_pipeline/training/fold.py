@@ -11,32 +11,33 @@ from safetensors.torch import save_file
 
 from fedn_pipeline import __version__, compute
 from fedn_pipeline.dataset.tables import emotions
-from fedn_pipeline.features import cache
 from fedn_pipeline.files import whole, write_csv
 from fedn_pipeline.training import data, loop, predictions
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
 
+SECTIONS = ("windows", "model", "training", "folds")  # all that a fold reads, kept with its weights
 
-def _raw(network, loaded, videos, features_path, settings, device):
-    """RawPredictions of loaded videos, by id."""
+
+def _raw(network, loaded, videos, settings, device):
+    """Raw predictions of loaded videos, by id."""
     rows = videos.set_index("video_id")
     return {
         video: predictions.RawPredictions(
-            *outputs,
-            cache.read(features_path, video).valid,
-            float(rows.fps[video]),
-            int(rows.n_frames[video]),
+            *outputs, loaded.valid[video], float(rows.fps[video]), int(rows.n_frames[video])
         )
         for video, outputs in loop.predict(network, loaded, settings, device).items()
     }
 
 
 def run(videos, events, features_path, held_out, folder, settings, seed):
-    """Train and predict the fold that tests group `held_out`; all sections of `settings` are read."""
+    """Train and predict the fold that tests group `held_out`. `settings`: SECTIONS.
+
+    The network's classes are the emotions of the fold's own training subjects.
+    """
     device = compute.prepare(seed, settings["training"]["threads"])
     parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"])
-    classes = emotions(events)
+    classes = emotions(events[events.video_id.isin(parts.train + parts.held_out)])
     loaded = {name: data.load(features_path, getattr(parts, name), device) for name in ("train", "held_out", "test")}
     truth = {
         name: data.events_on_feature_axis(events, videos, loaded[name].ids, classes) for name in ("train", "held_out")
@@ -45,19 +46,14 @@ def run(videos, events, features_path, held_out, folder, settings, seed):
         loaded["train"], truth["train"], loaded["held_out"], truth["held_out"],
         classes, settings, seed, device, label=f"without {held_out}",
     )  # fmt: skip
-    roles = {
-        role: _raw(network, loaded[role], videos, features_path, settings, device) for role in ("test", "held_out")
-    }
-    metadata = {
-        "classes": classes,
-        "held_out": held_out,
-        "seed": seed,
-        "settings": settings,
-        "version": __version__,
-    }
+    roles = {role: _raw(network, loaded[role], videos, settings, device) for role in ("test", "held_out")}
+    used = {name: settings[name] for name in SECTIONS}
+    metadata = {"classes": classes, "held_out": held_out, "seed": seed, "settings": used, "version": __version__}
     with whole(folder / "checkpoint.safetensors") as partial:
         tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
         save_file(tensors, partial, metadata={"fedn_pipeline": json.dumps(metadata, sort_keys=True)})
     write_csv(folder / "training_log.csv", pd.DataFrame(log))
     predictions.write(folder / "predictions.h5", roles, classes)
-    write_record(folder, parts, held_out, features_path, seed)
+    training = settings["training"]
+    recipe = f"{training['imbalance']} loss, {log[-1]['step']} steps of {training['batch_size']} windows"
+    write_record(folder, parts, held_out, features_path, seed, recipe)

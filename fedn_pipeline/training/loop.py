@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from fedn_pipeline import compute
+from fedn_pipeline.files import InputError
 from fedn_pipeline.model import fedn, geometry
 from fedn_pipeline.training import losses, targets, windows
 
@@ -47,7 +48,7 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
     held_index, held_assigned, _ = _prepare(held_out_videos, held_out_events, settings)
     assigned, held_assigned = assigned.to(device), held_assigned.to(device)
     if not (assigned.classes >= 0).any():
-        raise ValueError(f"{label}: no training window holds an expression; check events.csv and windows.*")
+        raise InputError(f"events.csv: {label}, no training window holds an expression; see also windows.*")
     batch = min(training["batch_size"], len(index))
     per_epoch = len(index) // batch
     n_steps = training["steps"] or training["epochs"] * per_epoch
@@ -72,8 +73,8 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
             for first in range(0, len(held_index), batch):
                 part = slice(first, first + batch)
                 loss, parts = loss_of(held_index[part], held_out_videos.features, held_assigned.select(part))
-                positives = max(1, int(parts["positives"]))
-                total, weight = total + float(loss) * positives, weight + positives
+                positives = int(parts["positives"])
+                total, weight = total + float(loss) * max(1, positives), weight + positives
         network.train()
         return total / max(1, weight)
 

@@ -22,9 +22,6 @@ class Windows:
     def __len__(self):
         return len(self.start)
 
-    def select(self, chosen):
-        return Windows(self.video[chosen], self.start[chosen])
-
 
 def starts(n_steps, length, stride):
     """Starts of a video's windows `[w]`: every `stride`, the last at `n_steps - length`; one if it is shorter."""

@@ -67,9 +67,9 @@ def stills(folder, shared_identity=False):
 
 def test_pretrain_learns_and_repeats(tmp_path):
     stills(tmp_path)
-    settings = config.validate({"pretrain": {"epochs": 15, "batch_size": 8}, "backbone": {"input_size": 32}})
+    settings = config.validate({"pretrain": {"steps": 30, "batch_size": 8}, "backbone": {"input_size": 32}})
     log = pretrain.run(tmp_path, tmp_path / "w.safetensors", settings)
-    assert log["steps"] == 30 and log["validation_accuracy"] == 1.0 and log["confusion"] == [[4, 0], [0, 4]]
+    assert log["validation_accuracy"] == 1.0 and log["confusion"] == [[4, 0], [0, 4]]
     first = sha256(tmp_path / "w.safetensors")
     pretrain.run(tmp_path, tmp_path / "w.safetensors", settings)
     assert sha256(tmp_path / "w.safetensors") == first

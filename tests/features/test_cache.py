@@ -58,3 +58,15 @@ def test_mixed_weights_are_refused(tmp_path):
     with pytest.raises(InputError, match="parts differ in weights_sha256"):
         cache.merge([tmp_path / "p0.h5", tmp_path / "p1.h5"], tmp_path / "net.h5")
     assert not (tmp_path / "net.h5").exists()
+
+
+def test_video_in_two_parts_and_unreadable_files_are_refused(tmp_path):
+    write(tmp_path / "p0.h5", ["a"])
+    write(tmp_path / "p1.h5", ["a"])
+    with pytest.raises(InputError, match=r"p1\.h5: videos that another part holds too: \['a'\]"):
+        cache.merge([tmp_path / "p0.h5", tmp_path / "p1.h5"], tmp_path / "net.h5")
+    with pytest.raises(InputError, match=r"none\.h5: cannot be read"):
+        cache.read(tmp_path / "none.h5", "a")
+    (tmp_path / "text.h5").write_text("not HDF5")
+    with pytest.raises(InputError, match=r"text\.h5: cannot be read"):
+        cache.provenance(tmp_path / "text.h5")

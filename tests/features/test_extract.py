@@ -63,8 +63,16 @@ def test_frames_without_a_face_are_zero_and_invalid(status, weights, tmp_path):
     assert (entry.features[missing] == 0).all() and (entry.features[~missing] != 0).any(axis=1).all()
 
 
-def test_another_frame_count_is_refused(weights, tmp_path):
-    stage_files(tmp_path, ["tracked"] * 4)
-    with pytest.raises(InputError, match=r"v\.csv: 4 rows, videos\.csv says 5 frames"):
+def test_more_frames_than_announced_are_refused(weights, tmp_path):
+    stage_files(tmp_path, ["tracked"] * 6)
+    with pytest.raises(InputError, match=r"v\.csv: 6 rows, videos\.csv says 5 frames"):
         extract.run(table("v", 5, 30.0), tmp_path, weights, tmp_path / "f.h5", SETTINGS["backbone"])
     assert not (tmp_path / "f.h5").exists()
+
+
+def test_tail_of_a_video_cut_short_has_no_face(weights, tmp_path, capsys):
+    stage_files(tmp_path, ["tracked"] * 4)
+    extract.run(table("v", 6, 30.0), tmp_path, weights, tmp_path / "f.h5", SETTINGS["backbone"])
+    entry = cache.read(tmp_path / "f.h5", "v")
+    assert entry.valid.tolist() == [True] * 4 + [False] * 2 and (entry.features[4:] == 0).all()
+    assert "v: cut short, 4 of 6 frames" in capsys.readouterr().out

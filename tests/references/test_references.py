@@ -1,13 +1,12 @@
 """Chance has the training subjects' statistics; classic finds a change and has no emotion."""
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
 from fedn_pipeline import config
 from fedn_pipeline.features import cache
-from fedn_pipeline.references import chance, classic
+from fedn_pipeline.references import chance, classic, fold
 
 SETTINGS = config.validate({})["folds"]
 
@@ -37,17 +36,14 @@ def test_chance_without_training_events_proposes_nothing():
     assert len(chance.detect(videos[:1], videos[1:], events[:0], draws=3, seed=0)) == 0
 
 
-def test_classic_finds_the_change(tmp_path):
+def test_classic_finds_the_change():
     features = np.random.default_rng(0).normal(size=(600, 512)) * 0.05
     features[300:330, :8] += np.sin(np.linspace(0, np.pi, 30))[:, None]
-    attributes = {"weights_sha256": "", "precision": "", "version": ""}
-    with h5py.File(tmp_path / "f.h5", "w") as file:
-        entry = cache.Features(features.astype(np.float16), np.ones(600, dtype=bool), attributes)
-        cache.write_group(file, "v0", entry)
+    entry = cache.Features(features.astype(np.float16), np.ones(600, dtype=bool), {})
     videos, events = tables(1, seconds=20)
     assert classic.mean_length(videos, events) == 30
     assert classic.grid(videos, events, SETTINGS)[:3] == [(8, 0.1), (8, 0.2), (15, 0.1)]
-    found = classic.detect(videos, tmp_path / "f.h5", k=15, smoothing_s=0.2)
+    found = classic.detect(videos, {"v0": entry}, k=15, smoothing_s=0.2)
     best = found.loc[found.confidence.idxmax()]
     assert abs((best.onset + best.offset) / 2 - 315) <= 3 and set(found.emotion) == {""}
     assert 20 <= best.offset - best.onset + 1 <= 60
@@ -60,3 +56,18 @@ def test_classic_curve_is_zero_without_a_face():
     valid[40:60] = False
     height = classic.curve(features, valid, k=3, smoothing_s=1e-6)
     assert (height[37:63] == 0).all() and (height[:37] > 0).all()
+
+
+def test_classic_without_any_face_proposes_nothing():
+    videos, _ = tables(1, seconds=4)
+    entry = cache.Features(np.zeros((120, 8), dtype=np.float16), np.zeros(120, dtype=bool), {})
+    assert len(classic.detect(videos, {"v0": entry}, k=15, smoothing_s=0.1)) == 0
+
+
+def test_no_reference_proposes_intervals_mostly_without_a_face():
+    videos, _ = tables(1, seconds=4)
+    valid = np.ones(120, dtype=bool)
+    valid[40:60] = False
+    features = {"v0": cache.Features(np.zeros((120, 8), dtype=np.float16), valid, {})}
+    table = pd.DataFrame({"video_id": "v0", "onset": [40, 40, 90], "offset": [78, 80, 95]})
+    assert fold.without_missing(table, videos, features, 0.5).offset.tolist() == [80, 95]

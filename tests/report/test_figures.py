@@ -1,5 +1,7 @@
 """Figures from real stage files: drawn whole, right and wrong detections told apart, bad folders named."""
 
+import json
+
 import matplotlib.colors
 import numpy as np
 import pandas as pd
@@ -61,6 +63,8 @@ def test_run_writes_every_figure(dataset):
     run = folder / "seed0/folds/p"
     run.mkdir(parents=True)
     detections().to_csv(run / "detections.csv", index=False)
+    (run / "fold.json").write_text(json.dumps({"test_videos": ["v"]}))
+    (run / "threshold.json").write_text(json.dumps({"threshold": 0.5}))
     figures.run(videos, events, folder, folder / "seed0", folder / "out", SETTINGS)
     assert (folder / "out/figures.txt").read_text().split() == ["timelines/v.png", "contact_sheet.png"]
     for name in ("timelines/v.png", "contact_sheet.png"):
@@ -70,5 +74,5 @@ def test_run_writes_every_figure(dataset):
 
 def test_missing_folds_are_named(dataset):
     videos, events, _, folder = dataset
-    with pytest.raises(InputError, match="run the `folds` stage first"):
+    with pytest.raises(InputError, match="tested not exactly once"):
         figures.run(videos, events, folder, folder / "nothing", folder / "out", SETTINGS)

@@ -21,6 +21,7 @@ def fold(folder, name, tested, rows, **extra):
     path = folder / "seed0/folds" / name
     path.mkdir(parents=True)
     record = {"held_out": name, "seed": 0, "test_videos": tested, "backbone": "net", "weights_sha256": "0123456789"}
+    record["training"] = "focal loss"
     (path / "fold.json").write_text(json.dumps(record))
     (path / "threshold.json").write_text(json.dumps({"threshold": 0.5, "protocol": "held_out", **extra}))
     columns = [*COLUMNS, "draw"] if "draws" in extra else COLUMNS
@@ -38,7 +39,10 @@ def test_table_and_differences(tmp_path):
     table = pd.read_csv(tmp_path / "set_table.csv").set_index("method")
     assert table.loc["good", "spotting_f1"] == 1 and table.loc["good", "recognition_f1_micro"] == 0.5
     assert table.loc["drawn", "tp"] == 0.5 and table.loc["drawn", "spotting_f1"] == pytest.approx((2 / 3 + 0) / 2)
-    assert table.loc["good", "weights"] == "net (01234567)" and table.loc["drawn", "protocol"] == "none"
+    assert (
+        table.loc["good", "weights"] == "net (01234567)"
+        and table.loc["drawn", "protocol"] == "threshold: none, focal loss"
+    )
     differences = pd.read_csv(tmp_path / "set_table_differences.csv").set_index("metric")
     assert differences.loc["spotting_f1", "value"] == pytest.approx(2 / 3)
     for suffix in (".md", ".tex"):

@@ -1,5 +1,8 @@
 """A whole fold on planted signals: it overfits, it repeats byte for byte, it stops on bad numbers."""
 
+from itertools import pairwise
+
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +11,8 @@ from fedn_pipeline import config
 from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.evaluation.metrics import evaluate
 from fedn_pipeline.features import cache
-from fedn_pipeline.files import sha256
-from fedn_pipeline.training import fold
+from fedn_pipeline.files import InputError, sha256
+from fedn_pipeline.training import fold, loop, predictions
 
 EMOTIONS = ["anger", "happiness"]
 STEPS, WIDTH = 260, 512
@@ -34,8 +37,6 @@ def planted(folder, subjects=4, twins=False, nan=False):
         attributes = {"frame_stride": 1, "source_sha256": "", "weights_sha256": "", "precision": "fp32", "version": "0"}
         groups[f"v{number}"] = cache.Features(features.astype(np.float16), np.ones(STEPS, dtype=bool), attributes)
         rows.append((f"v{number}", f"p{number}", f"v{number}.mp4", "video", STEPS, 30.0, 640, 480))
-    import h5py
-
     with h5py.File(folder / "part.h5", "w") as file:
         for video, entry in groups.items():
             cache.write_group(file, video, entry)
@@ -81,10 +82,11 @@ def test_a_fold_alone_repeats_byte_for_byte(tmp_path):
 
 
 def test_test_subject_has_no_say(tmp_path):
-    """Other labels of the test subject change neither the network nor its predictions nor the threshold."""
+    """Other labels and emotions of the test subject change neither network nor predictions nor threshold."""
     videos, events, features = planted(tmp_path)
     moved = events.copy()
     moved.loc[moved.video_id == "v1", ["onset", "apex", "offset"]] += 7
+    moved.loc[(moved.video_id == "v1") & (moved.onset < 50), "emotion"] = "fear"  # an emotion nobody else shows
     for name, table in (("a", events), ("b", moved)):
         fold.run(videos, table, features, "p1", tmp_path / name, settings(3), seed=0)
         detection_fold.run(tmp_path / name / "predictions.h5", videos, table, tmp_path / name, settings(3))
@@ -96,3 +98,53 @@ def test_features_that_are_not_finite_stop_the_fold(tmp_path):
     videos, events, features = planted(tmp_path, nan=True)
     with pytest.raises(FloatingPointError, match="step 0"):
         fold.run(videos, events, features, "p0", tmp_path / "fold", settings(2), seed=0)
+
+
+def test_other_frame_rate_and_short_video(tmp_path):
+    """A 15 fps subject whose video is shorter than a window trains and is tested; frames come back on its own axis."""
+    videos, events, features = planted(tmp_path)
+    videos.loc[0, ["n_frames", "fps"]] = STEPS // 2, 15.0
+    slow = events.video_id == "v0"
+    events.loc[slow, ["onset", "apex", "offset"]] //= 2
+    with h5py.File(features, "r+") as file:  # v1 keeps 100 steps, less than the window's 128
+        entry = cache.read(features, "v1")
+        del file["v1"]
+        cache.write_group(file, "v1", cache.Features(entry.features[:100], entry.valid[:100], entry.attributes))
+    videos.loc[1, "n_frames"] = 100
+    events = events[(events.video_id != "v1") | (events.offset < 100)]
+    fold.run(videos, events, features, "p0", tmp_path / "fold", settings(60), seed=0)
+    detection_fold.run(tmp_path / "fold/predictions.h5", videos, events, tmp_path / "fold", settings(60))
+    found = pd.read_csv(tmp_path / "fold/detections.csv")
+    assert found.offset.max() < STEPS // 2
+    best = found.loc[found.confidence.idxmax()]
+    spans = events[slow]
+    overlap = (spans.offset.clip(upper=best.offset) - spans.onset.clip(lower=best.onset)).max()
+    assert overlap > 0.5 * (best.offset - best.onset)
+    fold.run(videos, events, features, "p1", tmp_path / "short", settings(2), seed=0)
+    assert len(predictions.read(tmp_path / "short/predictions.h5")[0]["test"]["v1"].starts) == 1
+
+
+def test_emotion_that_only_the_test_subject_shows_is_no_class(tmp_path):
+    videos, events, features = planted(tmp_path)
+    events.loc[events.video_id == "v2", "emotion"] = "fear"
+    fold.run(videos, events, features, "p2", tmp_path / "fold", settings(2), seed=0)
+    assert predictions.read(tmp_path / "fold/predictions.h5")[1] == EMOTIONS
+
+
+def test_subjects_without_events(tmp_path):
+    """Held-out subjects without expressions leave the threshold defined; nobody with any is refused by name."""
+    videos, events, features = planted(tmp_path)
+    fold.run(videos, events[events.video_id == "v0"], features, "p2", tmp_path / "fold", settings(2), seed=0)
+    record = detection_fold.run(tmp_path / "fold/predictions.h5", videos, events[:0], tmp_path / "fold", settings(2))
+    assert np.isfinite(record["threshold"])
+    with pytest.raises(InputError, match="without p2, no training window holds an expression"):
+        fold.run(videos, events[:0], features, "p2", tmp_path / "none", settings(2), seed=0)
+
+
+def test_learning_rate_warms_up_and_decays():
+    training = settings(100, learning_rate=1.0, warmup_steps=10, final_learning_rate=0.1)["training"]
+    rates = [loop.learning_rate(step, 100, training) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1) and rates[10] == 1.0 and rates[100] == pytest.approx(0.1)
+    assert all(later <= earlier for earlier, later in pairwise(rates[10:]))
+    constant = settings(100)["training"]
+    assert {loop.learning_rate(step, 100, constant) for step in range(100)} == {5e-4}

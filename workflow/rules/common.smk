@@ -3,71 +3,66 @@ import json
 from functools import cache
 from pathlib import Path
 
-import pandas as pd
-
 from fedn_pipeline import config as configuration
+from fedn_pipeline import sources
+from fedn_pipeline.dataset.tables import read_videos
 from snakemake.exceptions import WorkflowError
 
 CONFIG = Path(workflow.basedir).parent / "config"
-PACKAGE = Path(configuration.__file__).parent
 EXPERIMENTS = sorted(path.stem for path in (CONFIG / "experiments").glob("*.yaml"))
 FOLD = "results/{dataset}/{labels}/{experiment}/seed{seed}/folds/{held_out}"
+THRESHOLD = ("evaluation.iou", "evaluation.fallback_threshold")  # what choosing a threshold depends on
+BY_EXPERIMENT = ("windows", "model", "training", "folds", "detections")  # the stages before are shared
 
 
 @cache
 def resolved(dataset, experiment=None):
     """All settings of a data set (and experiment); `snakemake --config` wins."""
     every = configuration.resolve(CONFIG, dataset, experiment, config)
-    if (
-        experiment is not None
-    ):  # one cache per backbone: an experiment may name another one, not change it
-        shared = resolved(dataset)["backbone"]
-        if {**every["backbone"], "name": ""} != {**shared, "name": ""}:
-            raise WorkflowError(
-                f"config/experiments/{experiment}.yaml: only `backbone.name` may differ by experiment"
-            )
+    if experiment is None:
+        return every
+    shared = resolved(dataset)
+    shared = {**shared, "backbone": {**shared["backbone"], "name": every["backbone"]["name"]}}  # it may name another
+    changed = [section for section in every if section not in BY_EXPERIMENT and every[section] != shared[section]]
+    if changed:
+        raise WorkflowError(
+            f"config/experiments/{experiment}.yaml: {changed} cannot differ by experiment, only by data set"
+        )
+    if every["folds"]["method"] != configuration.method(CONFIG, experiment):
+        raise WorkflowError(f"folds.method can only be set in config/experiments/{experiment}.yaml")
     return every
 
 
-def settings(*sections):
-    """A params function: JSON of the named sections only, so that other keys never trigger a re-run."""
+def settings(*places):
+    """A params function: JSON of the named sections and `section.key`s only, so that no other key triggers a re-run."""
 
     def of(wildcards):
-        every = resolved(wildcards.dataset, wildcards.get("experiment"))
-        return json.dumps({name: every[name] for name in sections}, sort_keys=True)
+        every, chosen = resolved(wildcards.dataset, wildcards.get("experiment")), {}
+        for place in places:
+            section, _, key = place.partition(".")
+            chosen.setdefault(section, {}).update({key: every[section][key]} if key else every[section])
+        return json.dumps(chosen, sort_keys=True)
 
     return of
 
 
+@cache
 def code(*places):
-    """The package's files a stage runs: editing one re-runs the stage (Snakemake does not look into a command)."""
-    found = [PACKAGE / "files.py", PACKAGE / "intervals.py", PACKAGE / "compute.py"]
-    for place in places:
-        found += (
-            sorted((PACKAGE / place).rglob("*.py"))
-            if (PACKAGE / place).is_dir()
-            else [PACKAGE / place]
-        )
-    return [str(path) for path in found]
+    """The package's files a stage runs, as an input: editing one re-runs the stage."""
+    return sources.of(*places)
 
 
 def videos(dataset):
     """videos.csv as a table, once the checkpoint `dataset` has made it."""
-    return pd.read_csv(
-        checkpoints.dataset.get(dataset=dataset).output.videos, dtype=str
-    )
+    return read_videos(checkpoints.dataset.get(dataset=dataset).output.videos)
 
 
 def groups(dataset, experiment):
     """The folds of an experiment: sorted values of its group column."""
-    return sorted(
-        videos(dataset)[resolved(dataset, experiment)["folds"]["group"]].unique()
-    )
-
-
-def backbone(dataset, experiment, held_out):
-    """Name of the fold's feature cache."""
-    return resolved(dataset, experiment)["backbone"]["name"].format(held_out=held_out)
+    table, column = videos(dataset), resolved(dataset, experiment)["folds"]["group"]
+    if column not in table:
+        raise WorkflowError(f"data/{dataset}/videos.csv: no column `{column}` (folds.group)")
+    return sorted(table[column].unique())
 
 
 def label_set(dataset):
@@ -77,9 +72,7 @@ def label_set(dataset):
 def demos():
     """Data sets that are rendered, as a wildcard constraint."""
     names = sorted(path.stem for path in (CONFIG / "datasets").glob("*.yaml"))
-    return "|".join(
-        name for name in names if resolved(name)["dataset"]["reader"] == "demo"
-    )
+    return "|".join(name for name in names if resolved(name)["dataset"]["reader"] == "demo")
 
 
 def source(wildcards):
@@ -96,43 +89,42 @@ def part_videos(wildcards):
 
 
 def parts(wildcards):
+    """Every batch of a data set, by backbone."""
     size = resolved(wildcards.dataset)["backbone"]["videos_per_job"]
     count = -(-len(videos(wildcards.dataset)) // size)
-    return [
-        f"data/{wildcards.dataset}/features/{wildcards.backbone}/part{number}.h5"
-        for number in range(count)
-    ]
+    return [f"data/{wildcards.dataset}/features/{wildcards.backbone}/part{number}.h5" for number in range(count)]
 
 
 def excluded(wildcards):
-    """`resnet18_demo_without_PHOTOGRAPH` is trained without the stills of that photograph."""
+    """A backbone named `..._without_PHOTOGRAPH` is trained without the stills of that photograph."""
     _, without, photograph = wildcards.backbone.partition("_without_")
     return f"--exclude {photograph}" if without else ""
 
 
 def by_method(network):
     """Experiments of the network, or the references, as a wildcard constraint."""
-    names = [
-        name
-        for name in EXPERIMENTS
-        if (configuration.method(CONFIG, name) == "fedn") == network
-    ]
-    return "|".join(names)
+    return "|".join(name for name in EXPERIMENTS if (configuration.method(CONFIG, name) == "fedn") == network)
 
 
 def fold_features(wildcards):
-    name = backbone(wildcards.dataset, wildcards.experiment, wildcards.held_out)
+    """The fold's feature cache; `{column}` in `backbone.name` is the held-out group's value in that column."""
+    every, table = resolved(wildcards.dataset, wildcards.experiment), videos(wildcards.dataset)
+    held_out = table[table[every["folds"]["group"]] == wildcards.held_out].iloc[0]
+    try:
+        name = every["backbone"]["name"].format(**held_out)
+    except KeyError as error:
+        raise WorkflowError(f"backbone.name: videos.csv has no column {error}") from error
     return f"data/{wildcards.dataset}/features/{name}.h5"
 
 
 def every_fold(wildcards, experiments=None):
     """detections.csv of every experiment, seed and held-out group."""
-    run = resolved(wildcards.dataset)["run"]
+    dataset, run = wildcards.dataset, resolved(wildcards.dataset)["run"]
     return [
-        f"results/{wildcards.dataset}/{label_set(wildcards.dataset)}/{experiment}/seed{seed}/folds/{held_out}/detections.csv"
+        f"results/{dataset}/{label_set(dataset)}/{experiment}/seed{seed}/folds/{held_out}/detections.csv"
         for experiment in experiments or run["experiments"]
         for seed in run["seeds"]
-        for held_out in groups(wildcards.dataset, experiment)
+        for held_out in groups(dataset, experiment)
     ]
 
 

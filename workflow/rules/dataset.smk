@@ -3,7 +3,7 @@
 
 checkpoint dataset:
     input:
-        code=code("dataset"),
+        code=code("dataset/demo/stage.py"),
     output:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
@@ -17,7 +17,7 @@ checkpoint dataset:
     params:
         reader=lambda wildcards: resolved(wildcards.dataset)["dataset"]["reader"],
         folder=lambda wildcards, output: Path(output.videos).parent,
-        settings=settings("dataset", "demo"),
+        settings=settings("demo"),
     shell:
         "fedn-pipeline dataset {params.reader} --out {params.folder} --part tables"
         " --settings {params.settings:q} > {log} 2>&1"
@@ -25,7 +25,7 @@ checkpoint dataset:
 
 rule demo_video:
     input:
-        code=code("dataset/demo"),
+        code=code("dataset/demo/stage.py"),
     output:
         "data/{dataset}/raw/{video}.mp4",
     log:
@@ -46,7 +46,7 @@ rule demo_video:
 
 rule demo_stills:
     input:
-        code=code("dataset/demo"),
+        code=code("dataset/demo/stage.py"),
     output:
         "data/{dataset}/stills/stills.csv",
     log:
@@ -61,5 +61,4 @@ rule demo_stills:
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=settings("demo"),
     shell:
-        "fedn-pipeline dataset demo --out {params.folder} --part stills"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline dataset demo --out {params.folder} --part stills" " --settings {params.settings:q} > {log} 2>&1"

@@ -4,7 +4,7 @@
 rule faces:
     input:
         video=source,
-        code=code("faces"),
+        code=code("faces/align.py"),
     output:
         alignment="data/{dataset}/alignment/{video}.csv",
         crops="data/{dataset}/crops/{video}.mp4",

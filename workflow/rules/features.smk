@@ -4,7 +4,7 @@
 rule pretrain:
     input:
         stills="data/{dataset}/stills/stills.csv",
-        code=code("features/pretrain.py", "features/backbone.py"),
+        code=code("features/pretrain.py"),
     output:
         "data/{dataset}/backbones/{backbone}.safetensors",
     log:
@@ -14,11 +14,10 @@ rule pretrain:
     threads: lambda wildcards: resolved(wildcards.dataset)["pretrain"]["threads"]
     resources:
         mem_mb=3000,
-        gpu=1,
     params:
         folder=lambda wildcards, input: Path(input.stills).parent,
         exclude=excluded,
-        settings=settings("pretrain", "backbone"),
+        settings=settings("pretrain", "backbone.input_size"),
     shell:
         "fedn-pipeline pretrain --stills {params.folder} {params.exclude} --out {output}"
         " --settings {params.settings:q} > {log} 2>&1"
@@ -38,7 +37,7 @@ rule features_part:
             dataset=wildcards.dataset,
             video=part_videos(wildcards),
         ),
-        code=code("features/extract.py", "features/backbone.py", "features/cache.py"),
+        code=code("features/extract.py"),
     output:
         temp("data/{dataset}/features/{backbone}/part{part}.h5"),
     log:
@@ -48,11 +47,10 @@ rule features_part:
     threads: lambda wildcards: resolved(wildcards.dataset)["backbone"]["threads"]
     resources:
         mem_mb=3000,
-        gpu=1,
     params:
         only=part_videos,
         folder=lambda wildcards: f"data/{wildcards.dataset}",
-        settings=settings("backbone"),
+        settings=settings("backbone.input_size", "backbone.precision", "backbone.batch_size", "backbone.threads"),
     shell:
         "fedn-pipeline features --videos {input.videos} --only {params.only:q} --faces {params.folder}"
         " --weights {input.weights} --out {output} --settings {params.settings:q} > {log} 2>&1"

@@ -6,7 +6,7 @@ rule folds:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
         features=fold_features,
-        code=code("model", "training", "features/cache.py", "dataset/tables.py"),
+        code=code("training/fold.py"),
     output:
         multiext(
             f"{FOLD}/",
@@ -21,16 +21,12 @@ rule folds:
         f"{FOLD}/folds_benchmark.tsv"
     wildcard_constraints:
         experiment=by_method(network=True),
-    threads:
-        lambda wildcards: resolved(wildcards.dataset, wildcards.experiment)[
-            "training"
-        ]["threads"]
+    threads: lambda wildcards: resolved(wildcards.dataset, wildcards.experiment)["training"]["threads"]
     resources:
         mem_mb=3000,
-        gpu=1,
     params:
         folder=subpath(output[0], parent=True),
-        settings=settings("windows", "model", "training", "folds"),
+        settings=settings("dataset.labels", "windows", "model", "training", "folds.group", "folds.method"),
     shell:
         "fedn-pipeline folds --videos {input.videos} --events {input.events} --features {input.features}"
         " --held-out {wildcards.held_out:q} --seed {wildcards.seed} --out {params.folder}"
@@ -42,9 +38,7 @@ rule detections:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
         predictions=f"{FOLD}/predictions.h5",
-        code=code(
-            "detection", "matching.py", "training/predictions.py", "dataset/tables.py"
-        ),
+        code=code("detection/fold.py"),
     output:
         multiext(f"{FOLD}/", "detections.csv", "threshold.json"),
     log:
@@ -57,7 +51,7 @@ rule detections:
         mem_mb=1500,
     params:
         folder=subpath(output[0], parent=True),
-        settings=settings("detections", "evaluation"),
+        settings=settings("dataset.labels", "detections", *THRESHOLD),
     shell:
         "fedn-pipeline detections --predictions {input.predictions} --videos {input.videos} --events {input.events}"
         " --out {params.folder} --settings {params.settings:q} > {log} 2>&1"
@@ -68,7 +62,7 @@ rule reference:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
         features=fold_features,
-        code=code("references", "detection", "matching.py", "training/split.py", "training/record.py", "features/cache.py", "dataset/tables.py"),
+        code=code("references/fold.py"),
     output:
         multiext(f"{FOLD}/", "detections.csv", "threshold.json", "fold.json"),
     log:
@@ -81,7 +75,9 @@ rule reference:
         mem_mb=1500,
     params:
         folder=subpath(output[0], parent=True),
-        settings=settings("training", "folds", "evaluation"),
+        settings=settings(
+            "dataset.labels", "training.held_out_fraction", "folds", "detections.max_missing_share", *THRESHOLD
+        ),
     shell:
         "fedn-pipeline folds --videos {input.videos} --events {input.events} --features {input.features}"
         " --held-out {wildcards.held_out:q} --seed {wildcards.seed} --out {params.folder}"

@@ -6,9 +6,7 @@ rule results:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
         detections=every_fold,
-        code=code(
-            "evaluation", "report/table.py", "report/results.py", "dataset/tables.py"
-        ),
+        code=code("report/results.py"),
     output:
         multiext("results/{dataset}_table", ".csv", ".md", ".tex", "_differences.csv"),
     log:
@@ -30,15 +28,16 @@ rule figures:
     input:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
-        detections=lambda wildcards: every_fold(
-            wildcards, [first_experiment(wildcards)]
+        detections=lambda wildcards: every_fold(wildcards, [first_experiment(wildcards)]),
+        alignment=lambda wildcards: expand(
+            "data/{dataset}/alignment/{video}.csv", dataset=wildcards.dataset, video=videos(wildcards.dataset).video_id
         ),
         crops=lambda wildcards: expand(
             "data/{dataset}/crops/{video}.mp4",
             dataset=wildcards.dataset,
             video=videos(wildcards.dataset).video_id,
         ),
-        code=code("report", "matching.py"),
+        code=code("report/figures.py"),
     output:
         "results/{dataset}/report/figures.txt",
     log:
@@ -53,7 +52,7 @@ rule figures:
         faces=lambda wildcards: f"data/{wildcards.dataset}",
         folder=lambda wildcards: f"results/{wildcards.dataset}/{label_set(wildcards.dataset)}",
         out=subpath(output[0], parent=True),
-        settings=settings("report", "evaluation"),
+        settings=settings("dataset.labels", "report", "evaluation.iou"),
     shell:
         "fedn-pipeline report --videos {input.videos} --events {input.events} --faces {params.faces}"
         " --folds {params.folder}/{params.experiment}/seed{params.seed} --out {params.out}"
