@@ -51,14 +51,14 @@ def project(tmp_path_factory):
 
 def test_table_has_a_row_per_method(project):
     table = pd.read_csv(project / TABLE)
-    assert table.method.tolist() == ["fedn", "fedn_by_photograph", "chance", "classic"]
+    assert table.method.tolist() == ["fedn", "fedn_by_photograph_strict", "chance", "classic"]
     assert list(table.columns[:5]) == ["dataset", "labels", "method", "source", "tp"]
     assert (table.n_ground_truth == 12).all() and (table.source == "ours").all()
     assert (table.loc[table.method != "classic", "n_predictions"] >= 0).all()
     classic = table[table.method == "classic"].iloc[0]
     assert pd.isna(classic.detection_map) and pd.isna(classic.recognition_f1_micro)
     differences = pd.read_csv(project / "results/demo_smallest_table_differences.csv")
-    assert set(differences.minus) == {"fedn_by_photograph", "chance", "classic"}
+    assert set(differences.minus) == {"fedn_by_photograph_strict", "chance", "classic"}
 
 
 def test_figures_exist(project):
