@@ -4,9 +4,10 @@ The threshold is the one that is best on the fold's held-out training subjects; 
 (evaluation.md, "How the threshold is chosen").
 """
 
+from fedn_pipeline.dataset.tables import write_detections
 from fedn_pipeline.detection import candidates
 from fedn_pipeline.detection.threshold import choose_threshold
-from fedn_pipeline.files import write_csv, write_json
+from fedn_pipeline.files import write_json
 from fedn_pipeline.training import predictions
 
 
@@ -21,7 +22,7 @@ def finish(test, held_out, held_out_videos, events, folder, settings, further=No
     test = test.assign(kept=(test.confidence >= chosen["threshold"]).astype(int))
     record = {**chosen, "chosen_on": sorted(ids), "protocol": "held_out", **(further or {})}
     write_json(folder / "threshold.json", record)
-    write_csv(folder / "detections.csv", test, float_format="%.9g")
+    write_detections(folder / "detections.csv", test)
     return record
 
 

@@ -3,11 +3,12 @@
 import numpy as np
 
 from fedn_pipeline import intervals
+from fedn_pipeline.dataset.tables import write_detections
 from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.detection.candidates import missing_share
 from fedn_pipeline.detection.threshold import choose_threshold
 from fedn_pipeline.features import cache
-from fedn_pipeline.files import write_csv, write_json
+from fedn_pipeline.files import write_json
 from fedn_pipeline.references import chance, classic
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
@@ -41,7 +42,7 @@ def run(videos, events, features_path, held_out, folder, settings, seed):
     if folds["method"] == "chance":
         table = proposed(chance.detect(test, training, training_events, folds["chance_draws"], seed))
         write_json(folder / "threshold.json", {"threshold": 0.0, "protocol": "none", "draws": folds["chance_draws"]})
-        write_csv(folder / "detections.csv", table, float_format="%.9g")
+        write_detections(folder / "detections.csv", table)
     else:
 
         def f1_on_training(candidate):

@@ -55,5 +55,6 @@ def run(videos, events, features_path, held_out, folder, settings, seed):
     write_csv(folder / "training_log.csv", pd.DataFrame(log))
     predictions.write(folder / "predictions.h5", roles, classes)
     training = settings["training"]
-    recipe = f"{training['imbalance']} loss, {log[-1]['step']} steps of {training['batch_size']} windows"
+    precision = compute.choose_precision(training["precision"], device)
+    recipe = f"{training['imbalance']} loss, {log[-1]['step']} steps of {training['batch_size']} windows, {precision}"
     write_record(folder, parts, held_out, features_path, seed, recipe)

@@ -16,12 +16,14 @@ from fedn_pipeline.training import losses, targets, windows
 
 
 def _prepare(videos, events, settings, generator=None):
-    """Index rows `[W, frames]` and Targets of a set of videos; with a generator, of its training windows only."""
+    """Index rows `[W, frames]`, Targets and Geometry of a set of videos; with a generator, of its training windows."""
     cut, index = videos.windows(settings["windows"], settings["windows"]["train_stride"])
     annotations = windows.annotate(cut, events, settings["windows"])
     chosen = np.arange(len(cut))
     if generator is not None:
         chosen = windows.choose_training(annotations, settings["windows"], generator)
+        if not any(len(annotations[i].targets) for i in chosen):
+            raise InputError("events.csv: no training window holds an expression; see also windows.*")
     grid = geometry.build(settings["windows"], settings["model"])
     assigned = targets.assign_all([annotations[i] for i in chosen], grid, settings["model"], settings["training"])
     return index[torch.from_numpy(chosen).to(index.device)], assigned, grid
@@ -48,7 +50,7 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
     held_index, held_assigned, _ = _prepare(held_out_videos, held_out_events, settings)
     assigned, held_assigned = assigned.to(device), held_assigned.to(device)
     if not (assigned.classes >= 0).any():
-        raise InputError(f"events.csv: {label}, no training window holds an expression; see also windows.*")
+        raise InputError("events.csv: no prediction answers for any expression; see model.level_ranges, anchor_widths")
     batch = min(training["batch_size"], len(index))
     per_epoch = len(index) // batch
     n_steps = training["steps"] or training["epochs"] * per_epoch

@@ -137,8 +137,13 @@ def test_subjects_without_events(tmp_path):
     fold.run(videos, events[events.video_id == "v0"], features, "p2", tmp_path / "fold", settings(2), seed=0)
     record = detection_fold.run(tmp_path / "fold/predictions.h5", videos, events[:0], tmp_path / "fold", settings(2))
     assert np.isfinite(record["threshold"])
-    with pytest.raises(InputError, match="without p2, no training window holds an expression"):
-        fold.run(videos, events[:0], features, "p2", tmp_path / "none", settings(2), seed=0)
+    endless = events[:1].assign(video_id="v0", onset=0, offset=STEPS - 1)  # longer than any window
+    for table in (events[:0], endless):
+        with pytest.raises(InputError, match="no training window holds an expression"):
+            fold.run(videos, table, features, "p2", tmp_path / "none", settings(2), seed=0)
+    tiny = events[:1].assign(video_id="v0", onset=61, offset=62)  # between all points and anchors
+    with pytest.raises(InputError, match="no prediction answers for any expression"):
+        fold.run(videos, tiny, features, "p2", tmp_path / "none", settings(2), seed=0)
 
 
 def test_learning_rate_warms_up_and_decays():
