@@ -55,6 +55,7 @@ rule demo_stills:
         "results/{dataset}/benchmarks/demo_stills.tsv"
     wildcard_constraints:
         dataset=demos(),
+    priority: 50  # the longest chain starts here: stills, pretrain, features
     resources:
         mem_mb=1500,
     params:

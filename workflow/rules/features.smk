@@ -11,6 +11,7 @@ rule pretrain:
         "results/{dataset}/logs/pretrain/{backbone}.log",
     benchmark:
         "results/{dataset}/benchmarks/pretrain/{backbone}.tsv"
+    priority: 50
     threads: lambda wildcards: resolved(wildcards.dataset)["pretrain"]["threads"]
     resources:
         mem_mb=3000,
