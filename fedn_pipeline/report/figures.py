@@ -16,6 +16,7 @@ from fedn_pipeline.matching import match
 from fedn_pipeline.report.results import read_run
 
 matplotlib.use("Agg")
+WORDS_PER_ROW = 25  # words of an emotion that fit side by side
 CORRECT, WRONG, TRUTH, NO_FACE = "#2a9d4a", "#d1495b", "#4a6fa5", "#dddddd"
 
 
@@ -31,11 +32,19 @@ def _thumbnail(axis, image, x_s, y):
     axis.add_artist(matplotlib.offsetbox.AnnotationBbox(box, (x_s, y), frameon=False, pad=0, annotation_clip=True))
 
 
-def timeline(video, events, detections, table, crop_of, row_s):
+def _name(axis, text, start, width, y, row_s):
+    """Text in a bar; upright where the bar is too narrow for a word."""
+    rotation = 90 if width < row_s / WORDS_PER_ROW else 0
+    axis.text(
+        start + width / 2, y, text, ha="center", va="center", fontsize=7, clip_on=True, color="w", rotation=rotation
+    )
+
+
+def timeline(video, events, detections, table, crop_of, row_s, iou):
     """Figure of one video (`video`: row of videos.csv).
 
     `events` and `detections` (kept, with a column `correct`) of this video; `table` its alignment; `crop_of`: frame
-    -> crop `[224, 224, 3]`; `row_s` seconds per row.
+    -> crop `[224, 224, 3]`; `row_s` seconds per row; `iou` from which a detection is correct.
     """
     seconds = video.n_frames / video.fps
     n_rows = max(1, int(np.ceil(seconds / row_s - 1e-9)))
@@ -51,9 +60,7 @@ def timeline(video, events, detections, table, crop_of, row_s):
         for event in events.itertuples():
             start, width = event.onset / video.fps, (event.offset + 1 - event.onset) / video.fps
             axis.barh(1.5, width, left=start, height=0.7, color=TRUTH)
-            axis.text(
-                start + width / 2, 1.5, event.emotion, ha="center", va="center", fontsize=8, clip_on=True, color="w"
-            )
+            _name(axis, event.emotion, start, width, 1.5, row_s)
             apex = event.apex if pd.notna(event.apex) else (event.onset + event.offset) // 2
             if axis.get_xlim()[0] <= apex / video.fps < axis.get_xlim()[1]:
                 _thumbnail(axis, crop_of(int(apex)), apex / video.fps, 3.05)
@@ -61,12 +68,11 @@ def timeline(video, events, detections, table, crop_of, row_s):
             start, width = found.onset / video.fps, (found.offset + 1 - found.onset) / video.fps
             look = {"color": CORRECT} if found.correct else {"color": WRONG, "hatch": "///", "edgecolor": "white"}
             axis.barh(0.5, width, left=start, height=0.7, **look)
-            text = f"{found.emotion}\n{found.confidence:.2f}"
-            axis.text(start + width / 2, 0.5, text, ha="center", va="center", fontsize=7, clip_on=True, color="w")
+            _name(axis, f"{found.emotion}\n{found.confidence:.2f}", start, width, 0.5, row_s)
     axes[-1, 0].set_xlabel("seconds")
     title = f"{video.video_id}: {int(detections.correct.sum())} of {len(events)} expressions found, "
     figure.suptitle(
-        f"{title}{int((~detections.correct).sum())} false detections (green: IoU ≥ 0.5; red, hatched: wrong)"
+        f"{title}{int((~detections.correct).sum())} false detections (green: IoU ≥ {iou:g}; red, hatched: wrong)"
     )
     return figure
 
@@ -105,7 +111,7 @@ def run(videos, events, faces_folder, run_folder, out, settings):
         table = alignment.read(faces_folder / "alignment" / f"{video.video_id}.csv")
         figure = timeline(
             video, events[mine], kept[kept.video_id == video.video_id], table,
-            pictures[video.video_id].__getitem__, settings["report"]["timeline_rows_s"],
+            pictures[video.video_id].__getitem__, settings["report"]["timeline_rows_s"], settings["evaluation"]["iou"],
         )  # fmt: skip
         written.append(f"timelines/{video.video_id}.png")
         save(figure, out / written[-1])

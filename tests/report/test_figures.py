@@ -46,7 +46,13 @@ def test_timeline_tells_right_from_wrong_and_shades_gaps(dataset):
     videos, events, table, _ = dataset
     kept = detections()[:2].assign(correct=[True, False])
     figure = figures.timeline(
-        next(videos.itertuples()), events, kept, table, lambda frame: np.zeros((224, 224, 3), np.uint8), row_s=30
+        next(videos.itertuples()),
+        events,
+        kept,
+        table,
+        lambda frame: np.zeros((224, 224, 3), np.uint8),
+        row_s=30,
+        iou=0.5,
     )
     axis = figure.axes[0]
     bars = {round(bar.get_x() * 30): bar for bar in axis.patches}
