@@ -80,14 +80,24 @@ def read_yaml(path):
     return layer
 
 
+def typed(value):
+    """`snakemake --config section='{key: 3}'` arrives with text in its leaves; read each as YAML."""
+    if isinstance(value, dict):
+        return {key: typed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [typed(inner) for inner in value]
+    return yaml.safe_load(value) if isinstance(value, str) else value
+
+
 def resolve(folder, dataset, experiment=None, overrides=None):
     """All settings of one data set and experiment, defaults filled in (`folder` is `config/`)."""
     folder = Path(folder)
     layers = [read_yaml(folder / "config.yaml"), read_yaml(folder / "datasets" / f"{dataset}.yaml")]
     if experiment is not None:
         layers.append(read_yaml(folder / "experiments" / f"{experiment}.yaml"))
-    validate(overrides or {}, where="--config")
-    return validate(merge(*layers, overrides or {}))
+    overrides = typed(overrides or {})
+    validate(overrides, where="--config")
+    return validate(merge(*layers, overrides))
 
 
 def from_argument(text):

@@ -44,7 +44,7 @@ def test_later_layers_win(tmp_path):
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(yaml.safe_dump(layer))
-    settings = config.resolve(tmp_path, "d", "e", {"training": {"batch_size": 5}})["training"]
+    settings = config.resolve(tmp_path, "d", "e", {"training": {"batch_size": "5"}})["training"]  # Snakemake gives text
     assert (settings["steps"], settings["epochs"], settings["batch_size"]) == (3, 4, 5)
     with pytest.raises(InputError, match=r"nothing\.yaml: no such file; there are: d"):
         config.resolve(tmp_path, "nothing")

@@ -34,7 +34,7 @@ def snakemake(project, *arguments):
 
 def planned(project, *arguments):
     """Names of the rules that a dry run would run."""
-    lines = snakemake(project, TABLE, "--dry-run", "--quiet", "progress", *arguments).splitlines()
+    lines = snakemake(project, TABLE, "--dry-run", *arguments).splitlines()
     rules = {line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule ", "checkpoint "))}
     return rules
 

@@ -128,5 +128,15 @@ def every_fold(wildcards, experiments=None):
     ]
 
 
+def fold_folders(wildcards):
+    """The folders in which folds lie, as far as they exist.
+
+    Snakemake does not rebuild a deleted file whose consumer is up to date; but deleting one makes its folder newer than
+    the table, so with the folders as inputs the table, and what it lacks, is made again.
+    """
+    folds = [Path(path).parent for path in every_fold(wildcards)]
+    return sorted({str(folder) for fold in folds for folder in (fold, fold.parent) if folder.is_dir()})
+
+
 def first_experiment(wildcards):
     return resolved(wildcards.dataset)["run"]["experiments"][0]

@@ -6,6 +6,7 @@ rule results:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
         detections=every_fold,
+        folders=fold_folders,
         code=code("report/results.py"),
     output:
         multiext("results/{dataset}_table", ".csv", ".md", ".tex", "_differences.csv"),
