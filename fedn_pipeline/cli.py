@@ -168,9 +168,9 @@ def parser():
 
     sub = command(folds, "train without one held-out group and predict it (or run a reference method)")
     tables(sub)
-    sub.add_argument("--features", type=Path, required=True, metavar="H5")
+    sub.add_argument("--features", type=Path, required=True, metavar="H5", help="merged feature cache")
     sub.add_argument("--held-out", required=True, metavar="NAME", help="value of the group column, e.g. a subject")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--seed", type=int, default=0, help="of the weights and the order of windows (default 0)")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
 
     sub = command(detections, "decode a fold's raw predictions, suppress, choose the threshold")
@@ -192,12 +192,12 @@ def parser():
 
     sub = command(evaluate, "score any detections file by the project's strict protocol")
     tables(sub)
-    sub.add_argument("--detections", type=Path, required=True, metavar="CSV")
+    sub.add_argument("--detections", type=Path, required=True, metavar="CSV", help="see README, Score your own")
     sub.add_argument("--threshold", type=float, help="keep detections from this confidence on (default: column `kept`)")
-    sub.add_argument("--json", action="store_true")
+    sub.add_argument("--json", action="store_true", help="one line of JSON; undefined metrics are null")
 
     sub = command(flops, "GFLOP per window, counted as in the paper")
-    sub.add_argument("--json", action="store_true")
+    sub.add_argument("--json", action="store_true", help="one line of JSON")
     return top
 
 

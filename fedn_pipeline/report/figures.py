@@ -71,9 +71,7 @@ def timeline(video, events, detections, table, crop_of, row_s, iou):
             _name(axis, f"{found.emotion}\n{found.confidence:.2f}", start, width, 0.5, row_s)
     axes[-1, 0].set_xlabel("seconds")
     title = f"{video.video_id}: {int(detections.correct.sum())} of {len(events)} expressions found, "
-    figure.suptitle(
-        f"{title}{int((~detections.correct).sum())} false detections (green: IoU ≥ {iou:g}; red, hatched: wrong)"
-    )
+    figure.suptitle(f"{title}{int((~detections.correct).sum())} false (green: IoU ≥ {iou:g}; red, hatched: wrong)")
     return figure
 
 

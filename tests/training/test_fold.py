@@ -111,7 +111,8 @@ def test_other_frame_rate_and_short_video(tmp_path):
         del file["v1"]
         cache.write_group(file, "v1", cache.Features(entry.features[:100], entry.valid[:100], entry.attributes))
     videos.loc[1, "n_frames"] = 100
-    events = events[(events.video_id != "v1") | (events.offset < 100)]
+    events = events[(events.video_id != "v1") | (events.offset < 100)].reset_index(drop=True)
+    slow = events.video_id == "v0"
     fold.run(videos, events, features, "p0", tmp_path / "fold", settings(60), seed=0)
     detection_fold.run(tmp_path / "fold/predictions.h5", videos, events, tmp_path / "fold", settings(60))
     found = pd.read_csv(tmp_path / "fold/detections.csv")
