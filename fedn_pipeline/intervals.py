@@ -83,9 +83,12 @@ def n_steps(n_frames, fps):
 
 
 def source_frames(n_frames, fps):
-    """Nearest source frame of each step on the feature axis, `[n_steps]` int64."""
+    """Nearest source frame of each step on the feature axis, `[n_steps]` int64; of two the earlier.
+
+    So a frame at 15 fps fills the two steps that `to_feature_axis` gives it.
+    """
     steps = np.arange(n_steps(n_frames, fps))
-    return np.minimum(np.rint(steps * fps / FEATURE_FPS).astype(np.int64), n_frames - 1)
+    return np.minimum(np.ceil(steps * fps / FEATURE_FPS - 0.5).astype(np.int64), n_frames - 1)
 
 
 def to_feature_axis(intervals, fps):

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torchvision import ops
 
 from fedn_pipeline import intervals
+from fedn_pipeline.faces import source
 
 
 def random_intervals(seed, n, zero_lengths=False):
@@ -121,3 +124,77 @@ def test_feature_axis(n_frames, fps, expected):
     assert (nearest <= 0.5).all() or n_frames == 1
     there = intervals.to_feature_axis(np.array([[30.0, 60.0]]), fps)
     np.testing.assert_allclose(intervals.to_source_axis(there, fps), [[30.0, 60.0]])
+
+
+RATES = (15, 24, 25, 30000 / 1001, 30, 50, 60, 200)
+
+
+@st.composite
+def labelled_videos(draw):
+    """`(n_frames, fps, onset, offset)`: a label inside a video."""
+    n_frames = draw(st.integers(1, 20_000))
+    onset = draw(st.integers(0, n_frames - 1))
+    return n_frames, draw(st.sampled_from(RATES)), onset, draw(st.integers(onset, n_frames - 1))
+
+
+@settings(max_examples=300, deadline=None)
+@given(labelled_videos())
+def test_a_label_survives_the_feature_axis_at_every_frame_rate(video):
+    _, fps, onset, offset = video
+    steps = intervals.to_feature_axis(intervals.half_open(onset, offset), fps)
+    assert intervals.length(steps) / intervals.FEATURE_FPS == pytest.approx((offset + 1 - onset) / fps)  # seconds
+    back = intervals.inclusive(intervals.to_source_axis(steps, fps))
+    assert (back[0], back[1]) == (onset, offset)
+    # Cut to whole steps, an edge is off by half a step of the coarser axis at most, and none of a coarser source.
+    again = intervals.to_source_axis(np.rint(steps), fps)
+    error_s = np.abs(again - [onset, offset + 1]) / fps
+    assert (error_s <= 0.5 / min(fps, intervals.FEATURE_FPS) + 1e-9).all()
+    if fps <= intervals.FEATURE_FPS:
+        first, last = intervals.inclusive(again)
+        assert (first, last) == (onset, offset)
+
+
+@settings(max_examples=300, deadline=None)
+@given(labelled_videos())
+def test_each_step_shows_the_nearest_frame(video):
+    n_frames, fps, onset, offset = video
+    frames = intervals.source_frames(n_frames, fps)
+    wanted_s = np.arange(len(frames)) / intervals.FEATURE_FPS
+    inside = wanted_s <= (n_frames - 1) / fps
+    assert (np.abs(frames / fps - wanted_s)[inside] <= 0.5 / fps + 1e-9).all()
+    assert (frames[~inside] == n_frames - 1).all() and frames[0] == 0
+    # The steps that lie wholly inside a label show frames of the label.
+    start, end = intervals.to_feature_axis(intervals.half_open(onset, offset), fps)
+    shown = frames[int(np.ceil(start - 1e-9)) : int(np.floor(end + 1e-9))]
+    assert ((shown >= onset) & (shown <= offset)).all()
+
+
+@pytest.mark.parametrize(("fps", "expected"), [(15, [0, 0, 1, 1, 2, 2, 3, 3]), (60, [0, 2, 4, 6, 8, 10, 12, 14])])
+def test_frames_are_repeated_or_left_out_evenly(fps, expected):
+    assert intervals.source_frames(100, fps)[:8].tolist() == expected
+
+
+def test_a_label_at_200_fps_lands_on_its_steps():
+    steps = intervals.to_feature_axis(intervals.half_open(400, 599), 200)  # the third second
+    np.testing.assert_allclose(steps, [60, 90])
+    shown = intervals.source_frames(2000, 200)[60:90]
+    assert shown[0] == 400 and shown[-1] == 593 and len(set(shown)) == 30
+
+
+@pytest.mark.parametrize("fps", RATES)
+@pytest.mark.parametrize("n_frames", [1, 2, 7, 601])
+def test_the_last_step_ends_within_half_a_step_of_the_video(n_frames, fps):
+    """Decoding clips to the video; what it cuts off is a rounding."""
+    end = intervals.to_source_axis(np.array([0.0, intervals.n_steps(n_frames, fps)]), fps)[1]
+    short = n_frames * intervals.FEATURE_FPS / fps < 0.5  # a video has one step at least
+    assert short or abs(end - n_frames) / fps <= 0.5 / intervals.FEATURE_FPS + 1e-9
+
+
+def test_a_real_video_of_15_fps(shared_data):
+    info = source.probe(shared_data / "real_videos/default.wmv")
+    frames = intervals.source_frames(info.n_frames, info.fps)
+    assert len(frames) == 576 and np.bincount(frames).tolist() == [2] * 288
+    smile = intervals.half_open(200, 250)
+    steps = intervals.to_feature_axis(smile, info.fps)
+    assert steps.tolist() == [400, 502] and set(frames[400:502]) == set(range(200, 251))
+    assert [int(edge) for edge in intervals.inclusive(intervals.to_source_axis(steps, info.fps))] == [200, 250]

@@ -40,7 +40,7 @@ def read_videos(path, known=()):
     `known`: columns that must not be empty.
     Dtypes: text, but `n_frames, width, height` Int64 and fps float64, empty where unknown. Raises InputError.
     """
-    sheet = _Sheet(path, VIDEO_COLUMNS, required=("video_id", "subject"), further_columns=True)
+    sheet = Sheet(path, VIDEO_COLUMNS, required=("video_id", "subject"), further_columns=True)
     sheet.safe_name("video_id")
     sheet.safe_name("subject")
     sheet.one_of("kind", KINDS)
@@ -60,12 +60,14 @@ def read_events(path, videos):
 
     Dtypes: text, onset and offset int64, apex Int64. `videos` as `read_videos` gives them. Raises InputError.
     """
-    sheet = _Sheet(path, EVENT_COLUMNS, required=("video_id", "onset", "offset"))
+    sheet = Sheet(path, EVENT_COLUMNS, required=("video_id", "onset", "offset"))
     sheet.integer("apex")
     sheet.intervals_inside(videos)
     sheet.apex_inside()
     sheet.trimmed("emotion")
-    sheet.unique(["video_id", "onset", "offset", "expression_type", "emotion", "label_set"], "duplicate row")
+    # Two rows of a release may agree in all but the row of its sheet; a row that was pasted twice has one provenance.
+    identity = ["video_id", "onset", "offset", "expression_type", "emotion", "label_set", "provenance"]
+    sheet.unique(identity, "duplicate row")
     return sheet.finished()
 
 
@@ -77,7 +79,7 @@ def read_detections(path, videos):
     InputError.
     """
     required = ("video_id", "onset", "offset", "confidence")
-    sheet = _Sheet(path, DETECTION_COLUMNS, required=required, further_columns=True)
+    sheet = Sheet(path, DETECTION_COLUMNS, required=required, further_columns=True)
     sheet.intervals_inside(videos)
     sheet.number("confidence", required=True)
     sheet.trimmed("emotion")
@@ -117,6 +119,12 @@ def of_label_set(events, labels, path):
     return chosen
 
 
+def ground_truth(events, types):
+    """`(truth, others)`: events of the expression types `types` (or of none named), and all further ones."""
+    chosen = events["expression_type"].isin(["", *types])
+    return events[chosen].reset_index(drop=True), events[~chosen].reset_index(drop=True)
+
+
 def emotions(events):
     """The emotions that have ground truth, sorted; empty ones are none."""
     return sorted(set(events["emotion"]) - {""})
@@ -129,7 +137,7 @@ def _write(path, table, columns):
     files.write_csv(path, table[first + further], float_format=None)
 
 
-class _Sheet:
+class Sheet:
     """A CSV file being checked: its cells as text, its line numbers, and the problems found so far.
 
     Each check replaces its column by the typed one, with bad cells empty, and notes the problems.

@@ -118,7 +118,10 @@ def test_written_tables_read_back_the_same(file, videos, tmp_path):
         ("v1,10,x,19,macro,,,", "apex 'x' is not a whole number"),
         ("v1,10,,19,macro, joy,,", "emotion ' joy' has spaces around it"),
         ("v1,10,,19", "4 cells, but the header has 8"),
-        ("v2,0,7,199,macro,,annotated,other", "duplicate row: v2, 0, 199, macro, annotated stands in row 3 already"),
+        (
+            "v2,0,7,199,macro,,annotated,rendered",
+            "duplicate row: v2, 0, 199, macro, annotated, rendered stands in row 3 already",
+        ),
     ],
 )
 def test_bad_event(file, videos, row, expected):
@@ -210,3 +213,9 @@ def test_byte_order_mark_of_a_spreadsheet(tmp_path):
     path = tmp_path / "videos.csv"
     path.write_text(VIDEOS, encoding="utf-8-sig")
     assert tables.read_videos(path)["video_id"].tolist() == ["v1", "v2"]
+
+
+def test_two_rows_of_a_release_are_two_events(file, videos):
+    """They may agree in everything but the row of the sheet that they come from."""
+    row = "v2,0,,199,macro,,annotated,book:sheet:row "
+    assert len(tables.read_events(file(EVENTS + row + "7\n" + row + "8\n"), videos)) == 4

@@ -19,7 +19,7 @@ def weights(tmp_path_factory):
     """A ResNet18 with random weights: the path is tested, not what it has learnt."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    backbone.save(path, resnet18(num_classes=5).eval(), {})
+    backbone.save(path, resnet18(num_classes=5).eval().state_dict(), {"origin": "demo stills"})
     return path
 
 
@@ -34,7 +34,7 @@ def test_real_videos(real_faces, weights, tmp_path):
     default, head = (cache.read(tmp_path / "f.h5", name) for name in ("default", "head_motion"))
     assert default.features.shape == (576, 512) and head.features.shape == (842, 512)  # 15 fps: two steps a frame
     assert default.valid.all() and head.valid.all()
-    source = np.minimum(np.rint(np.arange(576) / 2).astype(int), 287)
+    source = np.arange(576) // 2
     same = (default.features[1:] == default.features[:-1]).all(axis=1)
     assert (same == (np.diff(source) == 0)).all()
     assert default.attributes["weights_sha256"] == sha256(weights)
@@ -61,6 +61,20 @@ def test_frames_without_a_face_are_zero_and_invalid(status, weights, tmp_path):
     missing = np.array(status) == "missing"
     assert (entry.valid == ~missing).all()
     assert (entry.features[missing] == 0).all() and (entry.features[~missing] != 0).any(axis=1).all()
+
+
+def test_normalisation_follows_the_settings_and_is_recorded(weights, tmp_path):
+    stage_files(tmp_path, ["tracked"] * 3)
+    other = SETTINGS["backbone"] | {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+    for name, settings in (("imagenet", SETTINGS["backbone"]), ("half", other)):
+        extract.run(table("v", 3, 30.0), tmp_path, weights, tmp_path / f"{name}.h5", settings)
+    imagenet, half = (cache.read(tmp_path / f"{name}.h5", "v") for name in ("imagenet", "half"))
+    assert not np.allclose(imagenet.features, half.features)
+    assert half.attributes["mean"].tolist() == [0.5, 0.5, 0.5]
+    assert imagenet.attributes["std"].tolist() == [0.229, 0.224, 0.225]
+    assert imagenet.attributes["weights_origin"] == "demo stills"
+    cache.merge([tmp_path / "half.h5"], tmp_path / "net.h5")
+    assert cache.provenance(tmp_path / "net.h5")["weights_origin"] == "demo stills"
 
 
 def test_more_frames_than_announced_are_refused(weights, tmp_path):

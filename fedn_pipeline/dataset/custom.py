@@ -1,0 +1,273 @@
+"""Your own videos: any folder of video files, folders of numbered images, and folders `NAME_aligned` of OpenFace.
+
+Reader `custom` (datasets.md, "Your own videos"): finds the videos below the root, measures them, and reads events.csv
+and videos.csv where they are there (custom_tables.py). Everything is checked before anything is computed. A video file
+is decoded once, by the faces stage's own `video.probe`, since only that tells how many frames there will be: the
+second place where this stage imports `faces/`.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+from tqdm import tqdm
+
+from fedn_pipeline.dataset import custom_tables, frames, release
+from fedn_pipeline.faces import video
+from fedn_pipeline.files import InputError
+
+VIDEO_SUFFIXES = (".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts")
+VIDEO_SUFFIXES += (".mxf", ".ogv", ".vob", ".webm", ".wmv")
+FEWEST_IMAGES = 2  # in a folder that is a video
+ALIGNED = "_aligned"  # OpenFace's name for the folder of a video's aligned faces
+OURS = {"videos.csv", "events.csv", "data_issues.csv"}  # a folder with these was made by this stage
+UNKNOWN_SUBJECT = "unknown"
+FACTS = ("kind", "n_frames", "fps", "width", "height", "first_number")
+
+
+@dataclass
+class Found:
+    """A video below the root: a file or a folder. `path` is relative to the root; facts are 0 until measured."""
+
+    video_id: str
+    path: Path
+    kind: str
+    aligned: bool = False  # OpenFace's aligned faces, numbered from 1
+    first_number: int | None = None
+    n_frames: int = 0
+    fps: float = 0
+    width: int = 0
+    height: int = 0
+    aliases: list[str] = field(default_factory=list)  # further names that the tables use
+
+
+def read(root, settings, annotations_only=False):
+    """A folder of the user's own videos as release.Release, with a further column `split` in videos.csv.
+
+    `settings` is the section `dataset`. `split` is `train` for videos with events and `predict` for the others, unless
+    the user's videos.csv says. Raises InputError with every problem at once.
+    """
+    root, problems, notes = Path(root), release.Problems(settings["strict"]), []
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder (dataset.root)")
+    events_path, videos_path = root / "events.csv", root / "videos.csv"
+    if annotations_only:
+        found = _unique(_named(events_path, videos_path, settings["fps"]), root, problems)
+    else:
+        found = _unique(_discovered(root, notes), root, problems)
+    names = custom_tables.Names()
+    for item in found:
+        for path in (item.path, *item.aliases):
+            names.add(item.video_id, path)
+    given = custom_tables.read_videos(videos_path, names, problems)
+    if not annotations_only:
+        found = _measured(found, root, settings["fps"], given, problems)
+    axes = {item.video_id: (item.n_frames or None, item.fps or None) for item in found}
+    events, subjects = custom_tables.read_events(events_path, names, axes, problems)
+    problems.check()
+    videos = _videos(found, given, subjects, set(events["video_id"]), problems)
+    notes += _notes(videos, events, events_path)
+    return release.Release(videos, events, problems.table(), notes)
+
+
+def _discovered(root, notes):
+    """Every video below the root, sorted by path; hidden files and folders, and this project's own, are left out."""
+    found, seen = [], {os.path.realpath(root)}
+    for folder, folders, names in os.walk(root, followlinks=True):
+        here = Path(folder).relative_to(root)
+        if here.parts and set(names) >= OURS:
+            folders.clear()
+            continue
+        # Links may lead in circles: each real folder is entered once.
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and _new(os.path.join(folder, name), seen)
+        )
+        files = [name for name in names if _is_video(name)]
+        found += [Found("", here / name, "video") for name in files]
+        n_images = sum(frames.image_number(name) is not None for name in names)
+        aligned = here.name.endswith(ALIGNED) and n_images
+        if aligned or (n_images >= FEWEST_IMAGES and not files):
+            found.append(Found("", here, "frames", bool(aligned)))
+    for item in found:
+        item.video_id = custom_tables.safe(_stem(item) or root.resolve().name)
+    return _without_processed(sorted(found, key=lambda item: item.path.as_posix()), notes)
+
+
+def _is_video(name):
+    return name.lower().endswith(VIDEO_SUFFIXES) and not name.startswith(".")
+
+
+def _new(folder, seen):
+    """Whether this folder, wherever links lead, has not been met."""
+    real = os.path.realpath(folder)
+    new = real not in seen
+    seen.add(real)
+    return new
+
+
+def _without_processed(found, notes):
+    """OpenFace's aligned faces are used where the video is gone; beside their video they are left out."""
+    originals = {item.video_id for item in found if not item.aligned}
+    kept = [item for item in found if not item.aligned or item.video_id not in originals]
+    if len(kept) < len(found):
+        notes.append(
+            f"folders `*{ALIGNED}` of OpenFace left out because their videos are there too: {len(found) - len(kept)}"
+        )
+    return kept
+
+
+def _unique(found, root, problems):
+    """Checked names. Videos with one id are a fault and get their folders' names too; changed names are recorded."""
+    if not found:
+        problems.refuse(root, None, "no videos: no video files and no folders of numbered images")
+    by_id = {}
+    for item in found:
+        why = custom_tables.hostile(item.path.as_posix())
+        if why:
+            problems.refuse(root, None, f"the name of {item.path.as_posix()!r} {why}: rename it")
+        elif _stem(item) and item.video_id != _stem(item):
+            problems.repair(item.video_id, "", "name_made_safe", _stem(item), item.video_id)
+        by_id.setdefault(item.video_id, []).append(item)
+    for video_id, several in by_id.items():
+        if len(several) > 1:
+            paths = [item.path.as_posix() for item in several]
+            for item in several:
+                item.video_id = custom_tables.safe("_".join([*item.path.parts[:-1], _stem(item)]))
+            if len({item.video_id for item in several}) < len(several):
+                for item in several:
+                    item.video_id = custom_tables.safe("_".join(item.path.parts))
+            after = ", ".join(item.video_id for item in several)
+            before = f"{video_id}: {', '.join(paths)}; rename one"
+            problems.fault(root, None, "two_videos_with_one_id", video_id, before, after)
+    if len({item.video_id for item in found}) < len(found) and not problems.strict:
+        problems.refuse(root, None, "two videos with one id even with their folders' names: rename them")
+    return found
+
+
+def _stem(item):
+    """The name from which a video's id is made."""
+    return item.path.stem if item.kind == "video" else item.path.name.removesuffix(ALIGNED)
+
+
+def _named(events_path, videos_path, fps):
+    """The videos that the tables name, where the videos themselves are not looked for."""
+    if not events_path.is_file():
+        raise InputError(f"{events_path}: no such file; --annotations-only reads nothing else")
+    paths = {}
+    for table in (events_path, videos_path):
+        for name in custom_tables.names_in(table) if table.is_file() else ():
+            path = PurePosixPath(name)
+            path = path.with_suffix("") if _is_video(path.name) else path
+            item = paths.setdefault(path, Found(custom_tables.safe(path.name), path, "", fps=fps or 0))
+            item.aliases.append(name)
+    return [paths[path] for path in sorted(paths)]
+
+
+def _measured(found, root, fps, given, problems):
+    """The usable videos with their facts; the others are faults."""
+    files = [item for item in found if item.kind == "video"]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        probed = pool.map(lambda item: _probed(root / item.path), files)
+        for item, info in zip(files, tqdm(probed, "videos", len(files), unit="video", disable=not files), strict=True):
+            _note_file(item, root, info, problems)
+    for aligned in (False, True):
+        folders = {item.video_id: item for item in found if item.kind == "frames" and item.aligned == aligned}
+        paths = {video_id: root / item.path for video_id, item in folders.items()}
+        surveys = frames.survey(paths, first_number=1 if aligned else None) if paths else {}
+        for video_id, survey in surveys.items():
+            _note_folder(folders[video_id], root, survey, (given.get(video_id, {}).get("fps"), fps), problems)
+    return [item for item in found if item.n_frames]
+
+
+def _probed(path):
+    try:
+        return video.probe(path)
+    except InputError as error:
+        return error
+
+
+def _note_file(item, root, info, problems):
+    """Take over what `video.probe` found."""
+    if isinstance(info, InputError):
+        path = root / item.path
+        rule = str(info).removeprefix(f"{path}: ")
+        return problems.fault(path, None, rule, item.video_id, "", "left out")
+    item.n_frames, item.fps, item.width, item.height = info.n_frames, info.fps, info.width, info.height
+    for warning in info.warnings():
+        problems.repair(item.video_id, "", "damaged_video", warning, f"{info.n_frames} frames")
+
+
+def _note_folder(item, root, survey, rates, problems):
+    """Take over what `frames.survey` found; `rates`: fps of videos.csv and of the configuration, or None."""
+    path = root / item.path
+    if survey.problem:
+        rule = survey.problem.removeprefix(f"{path}: ")
+        return problems.fault(path, None, rule, item.video_id, "", "left out")
+    clock, n_rows = _openface_clock(path.parent / f"{_stem(item)}.csv") if item.aligned else (None, 0)
+    item.fps = rates[0] or clock or rates[1]
+    if not item.fps:
+        return problems.fault(path, None, "no_frame_rate", item.video_id, "", "left out")
+    item.n_frames, item.width, item.height = max(survey.n_frames, n_rows), survey.width, survey.height
+    item.first_number = survey.first_number
+    for start, end in survey.gaps:
+        after = "no face" if item.aligned else f"filled from {start - 1 if start else end}"
+        problems.repair(item.video_id, "", "missing_frame_files", f"{start}-{end - 1}", after)
+
+
+def _openface_clock(path):
+    """`(fps, frames)` from the time stamps of OpenFace's csv (thousandths of a second); `(None, 0)` without them."""
+    try:
+        table = pd.read_csv(path, skipinitialspace=True, usecols=["frame", "timestamp"], on_bad_lines="skip")
+    except (OSError, ValueError):  # absent, or without these columns
+        return None, 0
+    table = table.apply(pd.to_numeric, errors="coerce").dropna()
+    if len(table) < 2 or table["timestamp"].iloc[-1] <= table["timestamp"].iloc[0]:
+        return None, 0
+    n_steps, duration_s = (table[name].iloc[-1] - table[name].iloc[0] for name in ("frame", "timestamp"))
+    fps = n_steps / duration_s
+    tolerance = fps * 0.001 / duration_s
+    usual = [rate for rate in (round(fps), round(fps * 1.001) / 1.001) if abs(rate - fps) <= tolerance]
+    return float(usual[0] if usual else fps), int(table["frame"].iloc[-1])
+
+
+def _videos(found, given, subjects, with_events, problems):
+    """videos.csv: subject, split and the user's own columns beside what was measured."""
+    rows = []
+    for item in found:
+        own = given.get(item.video_id, {})
+        folder = item.path.parts[0] if len(item.path.parts) > 1 else ""
+        chosen = own.get("subject", "").strip() or subjects.get(item.video_id) or folder or UNKNOWN_SUBJECT
+        subject = custom_tables.safe(chosen)
+        if subject != chosen:
+            problems.repair(item.video_id, "", "name_made_safe", chosen, subject)
+        row = {"video_id": item.video_id, "subject": subject, "source": "", "kind": ""}
+        if item.n_frames:
+            row |= {"source": item.path.as_posix(), **{name: getattr(item, name) for name in FACTS}}
+        rows.append(row)
+    videos = release.videos_table(rows)
+    columns = dict.fromkeys(name for own in given.values() for name in own if name not in ("subject", "fps"))
+    for name in columns:
+        videos[name] = [given.get(video_id, {}).get(name, "") for video_id in videos["video_id"]]
+    split = ["train" if video_id in with_events else "predict" for video_id in videos["video_id"]]
+    own = [custom_tables.safe(cell.strip()) if cell.strip() else "" for cell in videos.get("split", [""] * len(split))]
+    videos["split"] = [chosen or usual for chosen, usual in zip(own, split, strict=True)]
+    return videos
+
+
+def _notes(videos, events, events_path):
+    """Sentences for the user: which folds are possible, and what the labels allow."""
+    notes, split = [], videos["split"].value_counts()
+    if videos["subject"].nunique() < 2:
+        notes.append(
+            f"one subject (`{videos['subject'].iloc[0]}`): leave-one-subject-out needs two. Name the subjects (a "
+            "column `subject` in videos.csv or events.csv, or a folder for each), or use "
+            f"config/experiments/fedn_split.yaml: videos with events train ({split.get('train', 0)}), "
+            f"the others are predicted ({split.get('predict', 0)})"
+        )
+    if not events_path.is_file():
+        notes.append("no events.csv: there is nothing to train on, every video is only predicted")
+    elif len(events) and not events["emotion"].any():
+        notes.append("no emotion is named: only spotting is possible (model.recognition: false)")
+    return notes

@@ -1,0 +1,271 @@
+"""CAS(ME)^2: the full-size workbook with its traps gives the published counts; everything else is refused."""
+
+import cv2
+import numpy as np
+import openpyxl
+import pytest
+import workbooks
+from workbooks import casme2_book, casme2_rows, settings, xlsx
+
+from fedn_pipeline.dataset import casme2, counts
+from fedn_pipeline.files import InputError
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    root = tmp_path_factory.mktemp("casme2")
+    casme2_book(root / "CAS(ME)^2code_final.xlsx", casme2_rows())
+    return casme2.read(root, settings(), annotations_only=True)
+
+
+def macro(release, label_set):
+    events = release.events
+    return events[(events["expression_type"] == "macro") & (events["label_set"] == label_set)]
+
+
+def rules(release):
+    return release.issues["rule"].value_counts().to_dict()
+
+
+def small(path, rows=(), **sheets):
+    """A workbook of a few good rows and the given ones."""
+    good = [[1, "anger1_1", 10, 20, 30, "4", "negative", "macro-expression", "anger"]]
+    good += [[2, "happy1_1", 10, 20, 30, "12", "positive", "macro-expression", "happiness"]]
+    good += [[1, "anger1_2", 101, 105, 111, "4", "others", "micro-expression", "fear"]]
+    return casme2_book(path, good + list(rows))
+
+
+def refused(root, **changed):
+    with pytest.raises(InputError) as caught:
+        casme2.read(root, settings(**changed), annotations_only=True)
+    return str(caught.value).split("\n")
+
+
+@pytest.mark.parametrize("label_set", ["annotated", "self_reported"])
+def test_published_counts_come_out(full, label_set):
+    assert macro(full, label_set)["emotion"].value_counts().to_dict() == counts.published("casme2", label_set)
+    assert (full.events["expression_type"] == "micro").sum() == 2 * 57
+
+
+def test_traps_are_repaired_and_recorded(full):
+    assert rules(full) == {"missing_offset": 44, "offset_before_apex": 3, "apex_not_coded": 1, "emotion_spelling": 1}
+    assert "Pairs of expressions that share frames: 18; they stay." in full.notes
+    first = full.events.iloc[0]  # clip disgust1_1 of subject 1: onset 200, apex 210, offset 0, counted from 1
+    assert (first.video_id, first.onset, first.apex, first.offset) == ("s15_0101", 199, 209, 229)
+    assert first.provenance == "CAS(ME)^2code_final.xlsx:CASFEcode_final:row 1"
+    issue = full.issues.iloc[0]
+    assert (issue.video_id, issue.row, issue.before) == ("s15_0101", 1, "onset 200, apex 210, offset 0")
+    assert issue.after == "offset 230"
+    assert full.events["apex"].isna().sum() == 2 * 4
+    assert not full.events.duplicated().any()
+
+
+def test_videos_of_the_annotations(full):
+    assert len(full.videos) == 98 and full.videos["video_id"].is_unique
+    assert full.videos["n_frames"].isna().all() and set(full.videos["first_number"]) == {1}
+
+
+@pytest.mark.parametrize(("rule", "offset"), [("apex", 209), ("drop", None)])
+def test_missing_offset_is_selectable(tmp_path, rule, offset):
+    casme2_book(tmp_path / "code_final.xlsx", casme2_rows())
+    release = casme2.read(tmp_path, settings(missing_offset=rule), annotations_only=True)
+    assert len(macro(release, "annotated")) == (256 if rule == "drop" else 300)
+    if offset:
+        assert release.events["offset"][0] == offset
+
+
+def test_a_hand_made_file_reads_the_same(tmp_path, full):
+    """Title, header, empty rows and columns, spaces, numbers as text and as floats, codes as text, sheets shuffled."""
+    rows = [["", *row, ""] for row in casme2_rows()]
+    for i, row in enumerate(rows):
+        row[1] = str(row[1]) if i % 3 else float(row[1])
+        row[2] = f" {row[2].title()}\u00a0" if i % 2 else row[2]
+        row[3:6] = [f" {row[3]}", float(row[4]), str(row[5]) if i % 5 else row[5]]
+        row[7:10] = [f"{row[7].upper()} ", row[8].replace("-", " - ").title(), row[9].capitalize()]
+    header = ["", "Subject", "Clip", "Onset", "Apex", "Offset", "AUs", "Emotion", "Type", "Self-report", ""]
+    rows = [["CAS(ME)^2, final coding"], [], header, *rows[:100], [], *rows[100:], []]
+    naming_2 = [["code", "clip"]] + [[f"{code:04d}", f"{stem} "] for code, stem in workbooks.NAMING_2]
+    naming_1 = [["folder", "name", "subject"]] + [[float(a), b.upper(), str(c)] for a, b, c in workbooks.NAMING_1]
+    sheets = {"notes": [["see paper"]], "naming rule2": naming_2, "naming rule1": naming_1, "final": rows}
+    folder = tmp_path / "download" / "CAS(ME)^2"
+    xlsx(folder / "CAS(ME)^2code_final(Updated).xlsx", sheets)
+    (folder / "~$CAS(ME)^2code_final(Updated).xlsx").write_bytes(b"lock")
+    (folder / "rawpic").mkdir()
+    xlsx(folder / "rawpic" / "code_final.xlsx", {"never": [["read"]]})
+    release = casme2.read(tmp_path, settings(), annotations_only=True)
+    columns = ["video_id", "onset", "apex", "offset", "expression_type", "emotion", "label_set"]
+    assert release.events[columns].equals(full.events[columns])
+    assert release.issues["row"].min() == 4  # as a person counts
+
+
+def test_info_workbook_with_headers(tmp_path):
+    rows = [["Sub", "Name", "Onset", "Apex", "Offset", "Expression", "Type1", "Type2"]]
+    rows += [[*row[:5], row[7], row[8], row[6]] for row in casme2_rows()]  # Type1 is the self-reported one here
+    small_tables = {"Type1": [["happiness", 1], ["anger", 2]], "Type2": [["positive", 1], ["negative", 2]]}
+    sheets = {"info": rows, "rule1": workbooks.NAMING_1, "rule2": workbooks.NAMING_2, **small_tables}
+    xlsx(tmp_path / "CAS(ME)2info.xlsx", sheets)
+    release = casme2.read(tmp_path, settings(), annotations_only=True)
+    for label_set in ("annotated", "self_reported"):
+        assert macro(release, label_set)["emotion"].value_counts().to_dict() == counts.published("casme2", label_set)
+
+
+def test_of_several_workbooks_the_known_release_is_used(tmp_path):
+    small(tmp_path / "CAS(ME)^2code_final.xlsx")
+    casme2_book(tmp_path / "CAS(ME)^2code_final(Updated).xlsx", casme2_rows())
+    release = casme2.read(tmp_path, settings(), annotations_only=True)
+    assert len(macro(release, "annotated")) == 300
+    assert (
+        "code_final(Updated).xlsx" in release.notes[0]
+        and release.notes[1] == "Not used: CAS(ME)^2code_final.xlsx (CASFEcode_final)."
+    )
+
+
+def test_unknown_oddities_of_the_known_release_are_never_refused(tmp_path):
+    rows = casme2_rows()
+    rows[100][4] = rows[100][2] - 10  # offset before onset
+    rows[101][1] = "sadness7_1"  # no film of that name
+    rows[102][8] = "boredom"
+    rows[103][6] = ""
+    rows[104] = list(rows[103])
+    rows[105][2] = "3oo"
+    rows[106][2] = "about 310"
+    rows[107][0] = 99
+    casme2_book(tmp_path / "code_final.xlsx", rows)
+    release = casme2.read(tmp_path, settings(), annotations_only=True)
+    found = rules(release)
+    known = ("offset_before_onset", "unknown_clip", "unknown_emotion", "emotion_missing", "duplicate_row")
+    assert all(found[rule] for rule in (*known, "not_a_frame_number", "unknown_subject"))
+    assert len(macro(release, "annotated")) == 299  # only subject 99 cannot be placed
+    assert "s15_sadness7" in set(release.videos["video_id"])
+
+
+def test_all_faults_of_another_file_at_once(tmp_path):
+    bad = [
+        [3, "anger1_1", 50, 40, 30, "4", "negative", "macro-expression", "anger"],
+        [3, "boredom1_1", 50, 60, 70, "4", "negative", "macro-expression", "anger"],
+        [3, "anger2_1", 50, 60, 70, "4", "angelic", "macro-expression", "anger"],
+        [77, "anger2_2", 50, 60, 70, "4", "others", "macro-expression", "angre"],
+        [3, "anger2_3", None, 60, 70, "4", "others", "macro-expression", "anger"],
+        [3, "anger2_3", 5, 60, 70, "4", "others", "gesture", "anger"],
+        [2, "happy1_1", 10, 20, 30, "12", "positive", "macro-expression", "happiness"],
+    ]
+    path = small(tmp_path / "code_final.xlsx", bad)
+    *lines, hint = refused(tmp_path)
+    sheet = f"{path}: sheet CASFEcode_final"
+    assert f"{sheet}: row 4: the offset lies before the onset (onset 50, apex 40, offset 30)" in lines
+    assert f"{sheet}: row 5: the clip's name has no film code in the naming rule (boredom1_1)" in lines
+    assert f"{sheet}: row 6: unknown emotion (angelic)" in lines
+    assert f"{sheet}: row 7: unknown subject (77)" in lines
+    assert f"{sheet}: row 7: misspelt emotion (angre)" in lines
+    assert f"{sheet}: row 8: no onset is coded (apex 60, offset 70)" in lines
+    assert f"{sheet}: row 9: the expression type is neither macro nor micro ('gesture')" in lines
+    assert f"{sheet}: row 10: the row repeats an earlier one" in lines
+    assert len(lines) == 8 and "strict: false" in hint
+    release = casme2.read(tmp_path, settings(strict=False), annotations_only=True)
+    assert len(release.events) == 2 * 6 and len(release.issues) == 9  # 8, and the apex of row 4
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/anger1_1", "/etc/anger1_1", "anger\x071_1", "C:\\anger1_1", "=1+1", "~x_1"]
+)
+def test_hostile_names_are_refused_in_any_mode(tmp_path, name):
+    book = small(tmp_path / "code_final.xlsx", [[1, "anger2_1", 10, 20, 30, "4", "others", "macro-expression", "fear"]])
+    if "\x07" in name:
+        book.unlink()
+        cells = [20, 30, "4", "others", "macro-expression", "fear"]
+        rows = [[1, name if i == 3 else f"anger1_{i}", 10 + i, *cells] for i in range(4)]
+        naming = {"rule1": workbooks.NAMING_1, "rule2": workbooks.NAMING_2}
+        workbooks.xls(tmp_path / "code_final.xls", {"CASFEcode_final": rows, **naming})
+    else:
+        edited = openpyxl.load_workbook(book)
+        edited["CASFEcode_final"]["B4"] = name
+        edited.save(book)
+    lines = refused(tmp_path, strict=False)
+    assert len(lines) == 1 and "row 4" in lines[0] and ("refused" in lines[0] or "formula" in lines[0])
+
+
+def test_no_workbook(tmp_path):
+    xlsx(tmp_path / "shopping.xlsx", {"list": [["milk", 1]]})
+    assert "no annotations of CAS(ME)^2" in refused(tmp_path)[0] and "shopping.xlsx" in refused(tmp_path)[0]
+    with pytest.raises(InputError, match="no such folder"):
+        casme2.read(tmp_path / "absent", settings(), annotations_only=True)
+
+
+def frames(folder, numbers, size=(48, 64)):
+    folder.mkdir(parents=True)
+    for number in numbers:
+        cv2.imwrite(str(folder / f"img{number:03d}.jpg"), np.full((*size, 3), 90, np.uint8))
+
+
+def test_frames_on_disk(tmp_path):
+    small(tmp_path / "code_final.xlsx", [[2, "happy1_2", 31, 38, 0, "12", "positive", "macro-expression", "happiness"]])
+    raw = tmp_path / "rawpic" / "rawpic"
+    frames(raw / "s15" / "15_0401girlcrashing", [*range(3, 60), *range(63, 121)])
+    frames(raw / "s16" / "16_0502funnyerrors", range(1, 41))
+    frames(raw / "s19" / "19_0101disgustingteeth", range(1, 11))  # without annotations
+    frames(tmp_path / "selectedpic" / "s15" / "15_0402beaten", range(1, 3))
+    release = casme2.read(tmp_path, settings(), annotations_only=False)
+    videos = release.videos.set_index("video_id")
+    assert videos["n_frames"].to_dict() == {"s15_0401": 120, "s16_0502": 40, "s19_0101": 10}
+    assert videos.loc["s15_0401", "source"] == "rawpic/rawpic/s15/15_0401girlcrashing"
+    assert (videos["width"] == 64).all() and (videos["height"] == 48).all() and (videos["fps"] == 30).all()
+    assert release.events["offset"].max() == 110  # 111 from 1
+    gaps = release.issues[release.issues["rule"] == "missing_frame_files"]
+    assert gaps[["before", "after"]].values.tolist() == [["1-2", "filled from 3"], ["60-62", "filled from 59"]]
+    clipped = release.issues[release.issues["rule"] == "filled_offset_past_the_end"].iloc[0]
+    assert clipped["before"] == "frames 31-58, the last is 40"
+    assert release.events.query("onset == 30")["offset"].tolist() == [39, 39]
+
+
+def test_frames_on_another_disk(tmp_path):
+    small(tmp_path / "release" / "code_final.xlsx")
+    for name in ("s15/15_0401girlcrashing", "s16/16_0502funnyerrors"):
+        frames(tmp_path / "disk" / name, range(1, 121))
+    (tmp_path / "release" / "rawpic").symlink_to(tmp_path / "disk")
+    videos = casme2.read(tmp_path / "release", settings(), annotations_only=False).videos
+    assert videos["source"][0] == "rawpic/s15/15_0401girlcrashing"
+
+
+def test_faults_of_the_folders(tmp_path):
+    small(tmp_path / "code_final.xlsx", [[3, "happy1_1", 2, 4, 6, "12", "positive", "macro-expression", "happiness"]])
+    raw = tmp_path / "rawpic"
+    frames(raw / "s15" / "15_0401girlcrashing", range(1, 106))  # the last expression ends at 111
+    (raw / "s16" / "16_0502funnyerrors").mkdir(parents=True)
+    with pytest.raises(InputError) as caught:
+        casme2.read(tmp_path, settings(), annotations_only=False)
+    text = str(caught.value)
+    assert "row 4: the annotations name a video that has no folder (s19_0502)" in text
+    assert "16_0502funnyerrors: the video cannot be used (the folder holds no numbered images)" in text
+    assert "row 3: the interval ends after the last frame of the video (frames 101-111, the last is 105)" in text
+    release = casme2.read(tmp_path, settings(strict=False), annotations_only=False)
+    assert release.videos["video_id"].tolist() == ["s15_0401"]
+    assert release.events["offset"].tolist() == [29, 104, 29, 104]
+
+
+def test_no_frames_at_all(tmp_path):
+    small(tmp_path / "code_final.xlsx")
+    with pytest.raises(InputError, match=r"no long videos found.*--annotations-only") as caught:
+        casme2.read(tmp_path, settings(), annotations_only=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_folders_with_one_id(tmp_path):
+    small(tmp_path / "code_final.xlsx")
+    for name in ("s15/15_0401girlcrashing", "s15/15_0401copy", "s16/16_0502funnyerrors"):
+        frames(tmp_path / "rawpic" / name, range(1, 121))
+    with pytest.raises(InputError, match=r"15_0401girlcrashing: two videos with one id \(s15_0401: 15_0401copy\)"):
+        casme2.read(tmp_path, settings(), annotations_only=False)
+
+
+def test_video_files_where_there_are_no_frames(tmp_path):
+    small(tmp_path / "code_final.xlsx")
+    for name in ("s15/15_0401girlcrashing", "s16/16_0502funnyerrors"):
+        path = tmp_path / "rawvideo" / f"{name}.avi"
+        path.parent.mkdir(parents=True)
+        video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 30, (64, 48))
+        for _ in range(115):
+            video.write(np.zeros((48, 64, 3), np.uint8))
+        video.release()
+    videos = casme2.read(tmp_path, settings(), annotations_only=False).videos
+    assert videos["source"].tolist()[0] == "rawvideo/s15/15_0401girlcrashing.avi" and set(videos["kind"]) == {"video"}
+    assert videos["n_frames"].tolist() == [115, 115] and videos["first_number"].isna().all()
