@@ -23,7 +23,7 @@ def shared_data():
 @pytest.fixture(scope="session")
 def real_faces(shared_data, tmp_path_factory):
     """`(folder, summaries)` of stage faces for both real videos: folder holds alignment/ and crops/ of each by name."""
-    folder, settings, summaries = tmp_path_factory.mktemp("real_faces"), config.validate({})["faces"], {}
+    folder, settings, summaries = tmp_path_factory.mktemp("real_faces"), config.validate({}), {}
     for source in (shared_data / "real_videos/default.wmv", shared_data / "real_videos/head_motion.avi"):
         paths = folder / f"alignment/{source.stem}.csv", folder / f"crops/{source.stem}{crops.CROPS_SUFFIX}"
         summaries[source.stem] = align.process(source, *paths, settings, progress=False)

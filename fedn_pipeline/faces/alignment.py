@@ -1,11 +1,13 @@
 """The alignment table: one row per frame of the source, the same columns from every aligner.
 
 Written by the faces stage, read by crops, features, detections and the report. Columns: `frame` (0-based), `success`
-(1 where a face was found), `confidence` (the built-in aligner has none: 1.0 where found, else 0), `status` (tracked,
-bridged: interpolated over a short gap, or missing: no face, no crop), `damaged` (1: the source's picture is a repeat of
-the last good one), `x_0..x_67, y_0..y_67` (iBUG points, px), `a, b, tx, ty` (similarity to the crop, see geometry.py).
-Points and similarity are empty in missing frames.
+(1 where a face was found), `confidence` (OpenFace's own; the built-in aligner has none: 1.0 where found, else 0),
+`status` (tracked, bridged: interpolated over a short gap, or missing: no face, no crop), `damaged` (1: the source's
+picture is a repeat of the last good one), `x_0..x_67, y_0..y_67` (iBUG points, px), `a, b, tx, ty` (similarity to the
+crop, see geometry.py). Points and similarity are empty in missing frames.
 """
+
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -19,13 +21,31 @@ SIMILARITY_COLUMNS = ["a", "b", "tx", "ty"]
 COLUMNS = ["frame", "success", "confidence", "status", "damaged", *POINT_COLUMNS, *SIMILARITY_COLUMNS]
 
 
-def table(points, similarities, status, damaged):
-    """The table from `points [n_frames, 68, 2]`, `similarities [n_frames, 4]`, `status` and `damaged [n_frames]`."""
+@dataclass
+class Found:
+    """What an aligner gives for each frame, before gaps are bridged.
+
+    `points [n_frames, 68, 2]` px and `similarities [n_frames, 4]` float64 (NaN: no face), `confidence [n_frames]`,
+    `n_several` frames with more than one face, and sentences for the user.
+    """
+
+    points: np.ndarray
+    similarities: np.ndarray
+    confidence: np.ndarray
+    n_several: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+
+def table(points, similarities, status, damaged, confidence=None):
+    """The table from `points [n_frames, 68, 2]`, `similarities [n_frames, 4]`, and `[n_frames]` each of the others.
+
+    Without `confidence` it is 1 where a face was found, else 0.
+    """
     found = (status == TRACKED).astype(int)
     columns = {
         "frame": np.arange(len(status)),
         "success": found,
-        "confidence": found.astype(float),
+        "confidence": found.astype(float) if confidence is None else confidence,
         "status": status,
         "damaged": damaged.astype(int),
     }

@@ -32,6 +32,17 @@ def warped(pictures, similarities, size):
         yield warp(picture, similarity, size) if np.isfinite(similarity).all() else black
 
 
+def scaled(pictures, shown, size):
+    """Yield a crop per picture that is a crop already, of any size; black where `shown [n_frames]` is False."""
+    black = np.zeros((size, size, 3), dtype=np.uint8)
+    for picture, visible in zip(pictures, shown, strict=True):
+        if not visible or picture.shape[:2] == (size, size):
+            yield picture if visible else black
+        else:
+            shrinks = max(picture.shape[:2]) > size
+            yield cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
 def write(path, crops, fps, settings):
     """Encode an iterable of crops `[size, size, 3]` uint8 RGB into `path`, whole or not at all."""
     size = settings["crop_size"]

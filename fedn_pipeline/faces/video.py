@@ -48,6 +48,7 @@ class VideoInfo:
     damaged: np.ndarray
     missing: np.ndarray
     strict: bool
+    filled = False  # a damaged frame counts as one without a face (images.py differs)
 
     @property
     def n_damaged(self):

@@ -58,6 +58,12 @@ def face():
     return np.ascontiguousarray(astronaut()[0:240, 104:344])
 
 
+@pytest.fixture(scope="session")
+def openface_output(shared_data):
+    """Folder of what a real OpenFace wrote for default.wmv."""
+    return shared_data / "openface_default"
+
+
 @dataclass
 class Run:
     """What the stage made of one video."""

@@ -1,8 +1,10 @@
+import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.cbook import get_sample_data
 
+from fedn_pipeline import config
 from fedn_pipeline.faces import align, alignment, crops, geometry, landmarks, video
 from fedn_pipeline.files import InputError
 
@@ -10,7 +12,7 @@ from fedn_pipeline.files import InputError
 def run(path, folder, settings):
     """Run the stage; summary, alignment table and crops."""
     table, film = folder / f"{path.stem}.csv", folder / f"{path.stem}{crops.CROPS_SUFFIX}"
-    summary = align.process(path, table, film, settings, progress=False)
+    summary = align.process(path, table, film, config.validate({"faces": settings}), progress=False)
     return summary, alignment.read(table), np.stack(list(crops.read(film)))
 
 
@@ -103,6 +105,21 @@ def test_damaged_frames_count_as_frames_without_a_face(moved, tmp_path, settings
     assert "frames are damaged" in summary["warnings"][0]
 
 
+def test_a_folder_of_images_with_a_hole(tmp_path, face, settings):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in (2, 3, 5, 6):
+        cv2.imwrite(str(folder / f"img{number}.png"), np.roll(face, number, axis=1)[:, :, ::-1])
+    paths = tmp_path / "v.csv", tmp_path / "v.mp4"
+    whole = config.validate({"faces": settings})
+    summary = align.process(folder, *paths, whole, fps=30, first_number=1, progress=False)
+    table = alignment.read(paths[0])
+    check_whole(summary, table, np.stack(list(crops.read(paths[1]))))
+    assert table["damaged"].tolist() == [1, 0, 0, 1, 0, 0]
+    assert summary["n_faces"] == 6  # a frame that is filled is looked at
+    assert "2 of 6 frames have no image" in summary["warnings"][0]
+
+
 def test_unreadable_video_leaves_nothing(tmp_path, settings):
     path = tmp_path / "words.mp4"
     path.write_text("just words")
@@ -141,7 +158,7 @@ def test_crops_refuse_a_table_of_another_video(moved, tmp_path, settings, write_
     run(moved, tmp_path, settings)
     other = write_video(tmp_path / "other.mp4", moving(face, 5))
     with pytest.raises(InputError, match=r"30 rows, but .*5 frames"):
-        align.write_crops(other, tmp_path / "moved.csv", tmp_path / "no.mp4", settings, progress=False)
+        align.write_crops(other, video.probe(other), tmp_path / "moved.csv", tmp_path / "no.mp4", {"faces": settings})
 
 
 def test_single_pictures(face):
