@@ -14,9 +14,17 @@ from fedn_pipeline.files import InputError
 
 
 def dataset(args, settings):
-    from fedn_pipeline.dataset.demo import stage
+    if args.reader == "demo":
+        from fedn_pipeline.dataset.demo import stage
 
-    stage.write(args.out, args.part, settings["demo"])
+        stage.write(args.out, args.part, settings["demo"])
+        return
+    from fedn_pipeline.dataset import stage
+
+    if args.root is None:
+        raise InputError(f"{args.reader}: give the folder of the raw release with --root (dataset.root)")
+    types = ("macro", "micro") if args.types == "both" else (args.types,)
+    print(stage.run(args.reader, args.root, args.out, settings["dataset"], args.labels, types, args.annotations_only))
 
 
 def faces(args, settings):
@@ -27,7 +35,7 @@ def faces(args, settings):
     if not SAFE_NAME.fullmatch(name) or name in (".", ".."):
         raise InputError(f"video id `{name}`: only A-Z a-z 0-9 . _ - may occur; give another with --video-id")
     paths = args.out / "alignment" / f"{name}.csv", args.out / "crops" / f"{name}{crops.CROPS_SUFFIX}"
-    summary = align.process(args.video, *paths, settings["faces"])
+    summary = align.process(args.video, *paths, settings, args.fps, args.first_number)
     print(json.dumps(summary, indent=2))
     for warning in summary["warnings"]:
         print(f"WARNING: {args.video}: {warning}", file=sys.stderr)
@@ -37,6 +45,12 @@ def pretrain(args, settings):
     from fedn_pipeline.features import pretrain as stage
 
     print(json.dumps(stage.run(args.stills, args.out, settings, args.exclude), indent=2))
+
+
+def backbone(args, settings):
+    from fedn_pipeline.features import checkpoint
+
+    print(json.dumps(checkpoint.convert(args.checkpoint, args.out), indent=2))
 
 
 def features(args, settings):
@@ -59,20 +73,28 @@ def features(args, settings):
     extract.run(videos, args.faces, args.weights, args.out, settings["backbone"])
 
 
-def _tables(args, settings):
-    """Checked tables for a stage: known lengths and frame rates, events of the configured label set."""
-    from fedn_pipeline.dataset.tables import of_label_set, read_events, read_videos
+def _all_tables(args, settings):
+    """Checked tables for a stage: videos, ground truth of the configured label set and types, all other events."""
+    from fedn_pipeline.dataset.tables import ground_truth, of_label_set, read_events, read_videos
 
     videos = read_videos(args.videos, known=("n_frames", "fps"))
-    return videos, of_label_set(read_events(args.events, videos), settings["dataset"]["labels"], args.events)
+    events = of_label_set(read_events(args.events, videos), settings["dataset"]["labels"], args.events)
+    return videos, *ground_truth(events, settings["dataset"]["expression_types"])
+
+
+def _tables(args, settings):
+    return _all_tables(args, settings)[:2]
 
 
 def folds(args, settings):
     if settings["folds"]["method"] == "fedn":
         from fedn_pipeline.training import fold
+
+        fold.run(*_all_tables(args, settings), args.features, args.held_out, args.out, settings, args.seed)
     else:
         from fedn_pipeline.references import fold
-    fold.run(*_tables(args, settings), args.features, args.held_out, args.out, settings, args.seed)
+
+        fold.run(*_tables(args, settings), args.features, args.held_out, args.out, settings, args.seed)
 
 
 def detections(args, settings):
@@ -110,6 +132,12 @@ def evaluate(args, settings):
             print(f"{name:24} {'-' if value is None else value}")
 
 
+def doctor(args, settings):
+    from fedn_pipeline import doctor as checks
+
+    print(checks.page(args.config), end="")
+
+
 def flops(args, settings):
     from fedn_pipeline.model.flops import count
 
@@ -142,21 +170,31 @@ def parser():
         sub.add_argument("--events", type=Path, required=True, metavar="CSV", help="events.csv of the data set")
 
     sub = command(dataset, "make a data set's canonical tables; for the demo also its videos and stills")
-    sub.add_argument("reader", choices=["demo"])
+    sub.add_argument("reader", choices=["demo", "casme2", "casme3", "samm", "custom"])
+    sub.add_argument("--root", type=Path, metavar="DIR", help="folder of the raw release, or of your own videos")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--labels", metavar="SET", help="only this label set: annotated or self_reported (default: all)")
+    sub.add_argument("--types", choices=["macro", "micro", "both"], default="macro", help="default: macro")
+    sub.add_argument("--annotations-only", action="store_true", help="read, check and count; the frames may be absent")
     sub.add_argument(
         "--part", default="all", metavar="PART", help="demo: `tables`, `stills`, a video id, or `all` (the default)"
     )
 
     sub = command(faces, "align one video: DIR/alignment/NAME.csv and DIR/crops/NAME.mp4")
-    sub.add_argument("video", type=Path)
+    sub.add_argument("video", type=Path, help="a video file, or a folder of numbered images")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--fps", type=float, help="frame rate of a folder of images")
+    sub.add_argument("--first-number", type=int, metavar="N", help="number in the name of the image that is frame 0")
     sub.add_argument("--video-id", metavar="NAME", help="name of the outputs (default: the file's stem)")
 
     sub = command(pretrain, "train the ResNet18 backbone on labelled stills")
-    sub.add_argument("--stills", type=Path, required=True, metavar="DIR", help="folder with stills.csv")
+    sub.add_argument("--stills", type=Path, required=True, metavar="DIR", help="folder with stills.csv, or AffectNet's")
     sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="weights, safetensors")
     sub.add_argument("--exclude", metavar="PHOTOGRAPH", help="leave out the stills made from this photograph")
+
+    sub = command(backbone, "check your own ResNet18 weights, in any usual layout, and convert them")
+    sub.add_argument("--checkpoint", type=Path, required=True, metavar="FILE")
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="weights, safetensors")
 
     sub = command(features, "embed crops with the frozen backbone, or merge parts into one cache")
     sub.add_argument("--videos", type=Path, metavar="CSV")
@@ -195,6 +233,9 @@ def parser():
     sub.add_argument("--detections", type=Path, required=True, metavar="CSV", help="see README, Score your own")
     sub.add_argument("--threshold", type=float, help="keep detections from this confidence on (default: column `kept`)")
     sub.add_argument("--json", action="store_true", help="one line of JSON; undefined metrics are null")
+
+    sub = command(doctor, "what is there and what is not: machine, OpenFace, weights, data sets, disk, commands")
+    sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
 
     sub = command(flops, "GFLOP per window, counted as in the paper")
     sub.add_argument("--json", action="store_true", help="one line of JSON")

@@ -6,6 +6,7 @@ Loaded once per fold from the merged feature cache; batches are gathered by inde
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 
 from fedn_pipeline import intervals
@@ -39,14 +40,20 @@ def load(features_path, ids, device):
     return Videos(tuple(ids), n_steps, torch.from_numpy(features).to(device), valid)
 
 
-def events_on_feature_axis(events, videos, ids, classes):
-    """Per video `(intervals [e, 2] on the 30 fps axis, classes [e])`; class -1 for an emotion not in `classes`."""
+def events_on_feature_axis(events, others, videos, ids, classes):
+    """Per video `(intervals [e, 2] on the 30 fps axis, classes [e])`; class -1 for an event that is never a target.
+
+    Never targets: `others`, and emotions not in `classes`. A single class (spotting alone) takes every emotion.
+    """
     fps = videos.set_index("video_id").fps
     code = {emotion: number for number, emotion in enumerate(classes)}
+    rest = 0 if list(classes) == [""] else -1
+    labelled = events.assign(label=[code.get(emotion, rest) for emotion in events.emotion])
+    every = pd.concat([labelled, others.assign(label=-1)], ignore_index=True)
     result = []
     for video in ids:
-        rows = events[events.video_id == video].sort_values(["onset", "offset"])
+        rows = every[every.video_id == video].sort_values(["onset", "offset"], kind="stable")
         spans = intervals.to_feature_axis(intervals.half_open(rows.onset, rows.offset), fps[video])
-        labels = np.array([code.get(emotion, -1) for emotion in rows.emotion], dtype=np.int64)
+        labels = rows.label.to_numpy(dtype=np.int64)
         result.append((spans.reshape(-1, 2), labels))
     return result

@@ -11,12 +11,13 @@ from safetensors.torch import save_file
 
 from fedn_pipeline import __version__, compute
 from fedn_pipeline.dataset.tables import emotions
-from fedn_pipeline.files import whole, write_csv
+from fedn_pipeline.files import InputError, whole, write_csv
 from fedn_pipeline.training import data, loop, predictions
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
 
 SECTIONS = ("windows", "model", "training", "folds")  # all that a fold reads, kept with its weights
+EXPRESSION = ""  # the one class of a network that only spots: an objectness logit, no emotion in its detections
 
 
 def _raw(network, loaded, videos, settings, device):
@@ -30,17 +31,34 @@ def _raw(network, loaded, videos, settings, device):
     }
 
 
-def run(videos, events, features_path, held_out, folder, settings, seed):
+def _classes(events, parts, recognition):
+    """The network's classes: the emotions of the fold's own training subjects, or the one of spotting alone."""
+    if not recognition:
+        return [EXPRESSION]
+    theirs = events[events.video_id.isin(parts.train + parts.held_out)]
+    unnamed = theirs[theirs.emotion == ""]
+    if len(unnamed):
+        raise InputError(
+            f"events.csv: {len(unnamed)} of {len(theirs)} expressions name no emotion (the first: video "
+            f"{unnamed.video_id.iloc[0]}, onset {unnamed.onset.iloc[0]}); name them, or only spot "
+            "(model.recognition: false)"
+        )
+    return emotions(theirs)
+
+
+def run(videos, events, others, features_path, held_out, folder, settings, seed):
     """Train and predict the fold that tests group `held_out`. `settings`: SECTIONS.
 
-    The network's classes are the emotions of the fold's own training subjects.
+    `events` is the ground truth; `others` are annotated events that are none (micro-expressions in a run on macros):
+    neither targets nor background.
     """
     device = compute.prepare(seed, settings["training"]["threads"])
     parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"])
-    classes = emotions(events[events.video_id.isin(parts.train + parts.held_out)])
+    classes = _classes(events, parts, settings["model"]["recognition"])
     loaded = {name: data.load(features_path, getattr(parts, name), device) for name in ("train", "held_out", "test")}
     truth = {
-        name: data.events_on_feature_axis(events, videos, loaded[name].ids, classes) for name in ("train", "held_out")
+        name: data.events_on_feature_axis(events, others, videos, loaded[name].ids, classes)
+        for name in ("train", "held_out")
     }
     network, log = loop.train(
         loaded["train"], truth["train"], loaded["held_out"], truth["held_out"],

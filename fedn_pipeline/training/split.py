@@ -15,37 +15,53 @@ class Split:
     test: tuple
 
 
-def groups(videos, column):
-    """Sorted values of the group column. Raises InputError if there are fewer than two."""
+BY_VIDEO = ("split", "video_id")  # columns that part videos, not people: one subject may be on both sides
+PLAIN_SPLIT = "config/experiments/fedn_split.yaml trains on the videos with events and predicts the others"
+
+
+def groups(videos, column, chosen=None):
+    """Sorted values of the group column that are held out in turn, or those `chosen`.
+
+    Raises InputError if there are fewer than two values in the column, or a chosen one is not there.
+    """
     if column not in videos:
         raise InputError(f"videos.csv: no column `{column}` (folds.group)")
     values = sorted(videos[column].unique())
     if len(values) < 2:
-        raise InputError(f"videos.csv: leave-one-{column}-out needs at least two, found {values}")
-    return values
+        raise InputError(
+            f"videos.csv: leave-one-{column}-out needs at least two values of `{column}`, found {values}; name the "
+            f"subjects in a column `subject`, or split the videos instead: {PLAIN_SPLIT}"
+        )
+    unknown = sorted(set(chosen or []) - set(values))
+    if unknown:
+        raise InputError(f"videos.csv: column `{column}` has no {unknown} (folds.held_out); there are: {values}")
+    return sorted(chosen) if chosen else values
 
 
 def split(videos, column, test_group, fraction):
     """The fold that tests `test_group`.
 
     `fraction` of the training subjects, rounded up, is held out of the gradient: those that follow the test
-    group's last subject in sorted order, cyclically. At least one subject must remain for training.
+    group's last subject in sorted order, cyclically. At least one subject must remain for training. Where the group
+    column parts videos instead of people (BY_VIDEO), videos take the place of subjects.
     """
     if test_group not in groups(videos, column):
         raise InputError(f"videos.csv: no {column} named {test_group}")
+    unit = videos.video_id if column in BY_VIDEO else videos.subject
+    kind = "video" if column in BY_VIDEO else "subject"
     is_test = videos[column] == test_group
-    test_subjects = sorted(videos.subject[is_test].unique())
-    others = sorted(set(videos.subject[~is_test]) - set(test_subjects))
+    test_subjects = sorted(unit[is_test].unique())
+    others = sorted(set(unit[~is_test]) - set(test_subjects))
     n_held_out = math.ceil(fraction * len(others))
     if n_held_out >= len(others):
         raise InputError(
-            f"videos.csv: without {column} {test_group} only {len(others)} subject(s) are left; "
+            f"videos.csv: without {column} {test_group} only {len(others)} {kind}(s) are left; "
             f"training and threshold need at least two"
         )
     following = [s for s in others if s > test_subjects[-1]] + [s for s in others if s < test_subjects[-1]]
     held_out = following[:n_held_out]
 
     def ids(subjects):
-        return tuple(videos.video_id[videos.subject.isin(subjects)])
+        return tuple(videos.video_id[unit.isin(subjects)])
 
     return Split(ids(set(others) - set(held_out)), ids(held_out), ids(test_subjects))

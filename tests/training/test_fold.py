@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from fedn_pipeline import config
+from fedn_pipeline.dataset.tables import ground_truth
 from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.evaluation.metrics import evaluate
 from fedn_pipeline.features import cache
 from fedn_pipeline.files import InputError, sha256
-from fedn_pipeline.training import fold, loop, predictions
+from fedn_pipeline.training import data, fold, loop, predictions
 
 EMOTIONS = ["anger", "happiness"]
 STEPS, WIDTH = 260, 512
@@ -59,7 +60,7 @@ def test_overfits_its_own_training_videos(tmp_path):
     """All four videos are alike, so the test video is one that the fold has trained on."""
     videos, events, features = planted(tmp_path, twins=True)
     chosen = settings(60)
-    fold.run(videos, events, features, "p0", tmp_path / "fold", chosen, seed=0)
+    fold.run(videos, events, events[:0], features, "p0", tmp_path / "fold", chosen, seed=0)
     detection_fold.run(tmp_path / "fold/predictions.h5", videos, events, tmp_path / "fold", chosen)
     detections = pd.read_csv(tmp_path / "fold/detections.csv")
     detections["kept"] = detections.kept.astype(bool)
@@ -73,11 +74,11 @@ def test_a_fold_alone_repeats_byte_for_byte(tmp_path):
     videos, events, features = planted(tmp_path)
     names = ("checkpoint.safetensors", "predictions.h5", "training_log.csv", "fold.json")
     first, second = tmp_path / "first", tmp_path / "second"
-    fold.run(videos, events, features, "p1", first, settings(3), seed=0)
-    fold.run(videos, events, features, "p2", tmp_path / "another", settings(3), seed=0)
-    fold.run(videos, events, features, "p1", second, settings(3), seed=0)
+    fold.run(videos, events, events[:0], features, "p1", first, settings(3), seed=0)
+    fold.run(videos, events, events[:0], features, "p2", tmp_path / "another", settings(3), seed=0)
+    fold.run(videos, events, events[:0], features, "p1", second, settings(3), seed=0)
     assert [sha256(first / name) for name in names] == [sha256(second / name) for name in names]
-    fold.run(videos, events, features, "p1", tmp_path / "seed", settings(3), seed=1)
+    fold.run(videos, events, events[:0], features, "p1", tmp_path / "seed", settings(3), seed=1)
     assert sha256(first / "checkpoint.safetensors") != sha256(tmp_path / "seed/checkpoint.safetensors")
 
 
@@ -88,7 +89,7 @@ def test_test_subject_has_no_say(tmp_path):
     moved.loc[moved.video_id == "v1", ["onset", "apex", "offset"]] += 7
     moved.loc[(moved.video_id == "v1") & (moved.onset < 50), "emotion"] = "fear"  # an emotion nobody else shows
     for name, table in (("a", events), ("b", moved)):
-        fold.run(videos, table, features, "p1", tmp_path / name, settings(3), seed=0)
+        fold.run(videos, table, events[:0], features, "p1", tmp_path / name, settings(3), seed=0)
         detection_fold.run(tmp_path / name / "predictions.h5", videos, table, tmp_path / name, settings(3))
     for name in ("checkpoint.safetensors", "predictions.h5", "threshold.json", "detections.csv"):
         assert sha256(tmp_path / "a" / name) == sha256(tmp_path / "b" / name), name
@@ -97,7 +98,7 @@ def test_test_subject_has_no_say(tmp_path):
 def test_features_that_are_not_finite_stop_the_fold(tmp_path):
     videos, events, features = planted(tmp_path, nan=True)
     with pytest.raises(FloatingPointError, match="step 0"):
-        fold.run(videos, events, features, "p0", tmp_path / "fold", settings(2), seed=0)
+        fold.run(videos, events, events[:0], features, "p0", tmp_path / "fold", settings(2), seed=0)
 
 
 def test_other_frame_rate_and_short_video(tmp_path):
@@ -113,7 +114,7 @@ def test_other_frame_rate_and_short_video(tmp_path):
     videos.loc[1, "n_frames"] = 100
     events = events[(events.video_id != "v1") | (events.offset < 100)].reset_index(drop=True)
     slow = events.video_id == "v0"
-    fold.run(videos, events, features, "p0", tmp_path / "fold", settings(60), seed=0)
+    fold.run(videos, events, events[:0], features, "p0", tmp_path / "fold", settings(60), seed=0)
     detection_fold.run(tmp_path / "fold/predictions.h5", videos, events, tmp_path / "fold", settings(60))
     found = pd.read_csv(tmp_path / "fold/detections.csv")
     assert found.offset.max() < STEPS // 2
@@ -121,30 +122,65 @@ def test_other_frame_rate_and_short_video(tmp_path):
     spans = events[slow]
     overlap = (spans.offset.clip(upper=best.offset) - spans.onset.clip(lower=best.onset)).max()
     assert overlap > 0.5 * (best.offset - best.onset)
-    fold.run(videos, events, features, "p1", tmp_path / "short", settings(2), seed=0)
+    fold.run(videos, events, events[:0], features, "p1", tmp_path / "short", settings(2), seed=0)
     assert len(predictions.read(tmp_path / "short/predictions.h5")[0]["test"]["v1"].starts) == 1
 
 
 def test_emotion_that_only_the_test_subject_shows_is_no_class(tmp_path):
     videos, events, features = planted(tmp_path)
     events.loc[events.video_id == "v2", "emotion"] = "fear"
-    fold.run(videos, events, features, "p2", tmp_path / "fold", settings(2), seed=0)
+    fold.run(videos, events, events[:0], features, "p2", tmp_path / "fold", settings(2), seed=0)
     assert predictions.read(tmp_path / "fold/predictions.h5")[1] == EMOTIONS
+
+
+def test_spotting_alone_needs_no_emotions(tmp_path):
+    """`recognition: false`: one objectness logit, detections without an emotion; else unnamed events are refused."""
+    videos, events, features = planted(tmp_path)
+    unnamed = events.assign(emotion="")
+    spotting = settings(2)
+    spotting["model"]["recognition"] = False
+    for name, table in (("unnamed", unnamed), ("named", events)):
+        folder = tmp_path / name
+        fold.run(videos, table, events[:0], features, "p2", folder, spotting, seed=0)
+        roles, classes = predictions.read(folder / "predictions.h5")
+        assert classes == [""] and roles["test"]["v2"].logits.shape[-1] == 1
+    names = ("checkpoint.safetensors", "predictions.h5")
+    assert [sha256(tmp_path / "named" / n) for n in names] == [sha256(tmp_path / "unnamed" / n) for n in names]
+    detection_fold.run(tmp_path / "named/predictions.h5", videos, events, tmp_path / "named", spotting)
+    found = pd.read_csv(tmp_path / "named/detections.csv", keep_default_na=False)
+    assert len(found) and set(found.emotion) == {""}
+    scores = evaluate(videos, events, found.assign(kept=True))
+    assert scores["spotting_f1"] is not None and scores["detection_map"] is None
+    with pytest.raises(InputError, match=r"9 of 9 expressions name no emotion .*recognition: false"):
+        fold.run(videos, unnamed, events[:0], features, "p2", tmp_path / "none", settings(2), seed=0)
+
+
+def test_other_events_are_neither_targets_nor_background(tmp_path):
+    """A micro-expression in a run on macros: its class is -1, wherever it lies."""
+    videos, events, _ = planted(tmp_path)
+    macro, micro = ground_truth(events.assign(expression_type=["macro", "micro", "macro"] * 4), ["macro"])
+    assert len(macro) == 8 and len(micro) == 4
+    spans, labels = data.events_on_feature_axis(macro, micro, videos, ["v1"], EMOTIONS)[0]
+    assert spans.tolist() == [[20, 44], [90, 135], [180, 210]] and labels.tolist() == [0, -1, 0]
+    both, none = ground_truth(events, ["macro", "micro"])
+    assert len(both) == 12 and not len(none)
 
 
 def test_subjects_without_events(tmp_path):
     """Held-out subjects without expressions leave the threshold defined; nobody with any is refused by name."""
     videos, events, features = planted(tmp_path)
-    fold.run(videos, events[events.video_id == "v0"], features, "p2", tmp_path / "fold", settings(2), seed=0)
+    fold.run(
+        videos, events[events.video_id == "v0"], events[:0], features, "p2", tmp_path / "fold", settings(2), seed=0
+    )
     record = detection_fold.run(tmp_path / "fold/predictions.h5", videos, events[:0], tmp_path / "fold", settings(2))
     assert np.isfinite(record["threshold"])
     endless = events[:1].assign(video_id="v0", onset=0, offset=STEPS - 1)  # longer than any window
     for table in (events[:0], endless):
         with pytest.raises(InputError, match="no training window holds an expression"):
-            fold.run(videos, table, features, "p2", tmp_path / "none", settings(2), seed=0)
+            fold.run(videos, table, events[:0], features, "p2", tmp_path / "none", settings(2), seed=0)
     tiny = events[:1].assign(video_id="v0", onset=61, offset=62)  # between all points and anchors
     with pytest.raises(InputError, match="no prediction answers for any expression"):
-        fold.run(videos, tiny, features, "p2", tmp_path / "none", settings(2), seed=0)
+        fold.run(videos, tiny, events[:0], features, "p2", tmp_path / "none", settings(2), seed=0)
 
 
 def test_learning_rate_warms_up_and_decays():

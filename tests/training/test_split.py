@@ -43,3 +43,18 @@ def test_too_few_subjects_are_refused():
         split(videos(2), "subject", "s01", 0.15)
     with pytest.raises(InputError, match="no column"):
         groups(videos(), "species")
+
+
+def test_a_plain_split_parts_videos_not_people():
+    """One subject is enough: videos with events train, one of them is kept for the threshold, the others are tested."""
+    table = videos(2).assign(subject="me", split=["train", "train", "predict", "train"])
+    parts = split(table, "split", "predict", 0.15)
+    assert parts.test == ("s02_x",) and parts.held_out == ("s02_y",) and parts.train == ("s01_x", "s01_y")
+    assert groups(table, "split", ["predict"]) == ["predict"]
+    with pytest.raises(InputError, match=r"has no \['later'\] .*there are: \['predict', 'train'\]"):
+        groups(table, "split", ["later"])
+
+
+def test_one_subject_is_offered_the_plain_split():
+    with pytest.raises(InputError, match="fedn_split"):
+        groups(videos(1), "subject")

@@ -3,48 +3,22 @@
 Runs on a copy of the project, so that a module can be edited. One full run is shared by all tests, in their order.
 """
 
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
+from workflow.project import copied, planned, run, snakemake
 
 from fedn_pipeline.files import sha256
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 TABLE = "results/demo_smallest_table.csv"
 FOLDS = "results/demo_smallest/annotated/fedn/seed0/folds"
-
-
-def snakemake(project, *arguments):
-    """Run Snakemake in the copy; its output. Fails the test if Snakemake fails."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(project),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    return done.stdout + done.stderr
-
-
-def planned(project, *arguments):
-    """Names of the rules that a dry run would run."""
-    lines = snakemake(project, TABLE, "--dry-run", *arguments).splitlines()
-    rules = {line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule ", "checkpoint "))}
-    return rules
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A copy of the project in which the smallest demo has run once."""
-    copy = tmp_path_factory.mktemp("project")
-    for name in ("workflow", "config", "fedn_pipeline"):
-        shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy = copied(tmp_path_factory.mktemp("project"))
     snakemake(copy, TABLE, "results/demo_smallest/report/figures.txt")
     return copy
 
@@ -96,7 +70,7 @@ def test_fold_alone_is_the_fold_of_the_full_run(project):
     before = [sha256(project / FOLDS / "s01" / name) for name in names]
     others = {path: path.stat().st_mtime_ns for path in (project / FOLDS).glob("s0[234]/*")}
     shutil.rmtree(project / FOLDS / "s01")
-    assert planned(project) == {"folds", "detections", "results"}
+    assert planned(project, TABLE) == {"folds", "detections", "results"}
     snakemake(project, TABLE)
     assert [sha256(project / FOLDS / "s01" / name) for name in names] == before
     assert {path: path.stat().st_mtime_ns for path in others} == others
@@ -112,7 +86,7 @@ def test_fold_alone_is_the_fold_of_the_full_run(project):
     ],
 )
 def test_changed_parameter_reruns_what_uses_it(project, change, wanted):
-    assert planned(project, "--config", change) == wanted
+    assert planned(project, TABLE, "--config", change) == wanted
 
 
 def test_edited_module_reruns_its_stage(project):
@@ -120,15 +94,13 @@ def test_edited_module_reruns_its_stage(project):
     text = module.read_text()
     module.write_text(text + "\n# edited\n")
     try:
-        rules = planned(project)
+        rules = planned(project, TABLE)
     finally:
         module.write_text(text)
     assert rules == {"detections", "reference", "results"}  # the references choose thresholds with it too
 
 
 def test_misspelt_key_is_refused(project):
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", TABLE, "--dry-run", "--config", "training={stpes: 3}"]
-    environment = {**os.environ, "PYTHONPATH": str(project)}
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    done = run(project, TABLE, "--dry-run", "--config", "training={stpes: 3}")
     assert done.returncode != 0
     assert "unknown key `training.stpes`; did you mean `steps`?" in done.stdout + done.stderr

@@ -6,12 +6,15 @@ from pathlib import Path
 from fedn_pipeline import config as configuration
 from fedn_pipeline import sources
 from fedn_pipeline.dataset.tables import read_videos
+from fedn_pipeline.files import InputError
+from fedn_pipeline.training import split
 from snakemake.exceptions import WorkflowError
 
 CONFIG = Path(workflow.basedir).parent / "config"
 EXPERIMENTS = sorted(path.stem for path in (CONFIG / "experiments").glob("*.yaml"))
 FOLD = "results/{dataset}/{labels}/{experiment}/seed{seed}/folds/{held_out}"
 THRESHOLD = ("evaluation.iou", "evaluation.fallback_threshold")  # what choosing a threshold depends on
+TRUTH = ("dataset.labels", "dataset.expression_types")  # which events are ground truth
 BY_EXPERIMENT = ("windows", "model", "training", "folds", "detections")  # the stages before are shared
 
 
@@ -52,33 +55,83 @@ def code(*places):
     return sources.of(*places)
 
 
+@cache
+def _read_videos(path, _time):
+    return read_videos(path)
+
+
 def videos(dataset):
     """videos.csv as a table, once the checkpoint `dataset` has made it."""
-    return read_videos(checkpoints.dataset.get(dataset=dataset).output.videos)
+    path = Path(checkpoints.dataset.get(dataset=dataset).output.videos)
+    return _read_videos(path, path.stat().st_mtime_ns)
 
 
 def groups(dataset, experiment):
-    """The folds of an experiment: sorted values of its group column."""
-    table, column = videos(dataset), resolved(dataset, experiment)["folds"]["group"]
-    if column not in table:
-        raise WorkflowError(f"data/{dataset}/videos.csv: no column `{column}` (folds.group)")
-    return sorted(table[column].unique())
+    """The folds of an experiment: the held-out values of its group column."""
+    folds = resolved(dataset, experiment)["folds"]
+    try:
+        return split.groups(videos(dataset), folds["group"], folds["held_out"])
+    except InputError as error:
+        raise WorkflowError(f"data/{dataset}/{error}") from error
 
 
 def label_set(dataset):
     return resolved(dataset)["dataset"]["labels"]
 
 
-def demos():
-    """Data sets that are rendered, as a wildcard constraint."""
+def datasets(condition):
+    """Data sets whose settings meet a condition, as a wildcard constraint (one that nothing matches for none)."""
     names = sorted(path.stem for path in (CONFIG / "datasets").glob("*.yaml"))
-    return "|".join(name for name in names if resolved(name)["dataset"]["reader"] == "demo")
+    return "|".join(name for name in names if condition(resolved(name))) or "(?!)"
+
+
+def root(dataset):
+    """The folder of the raw release; the demo renders its own."""
+    if resolved(dataset)["dataset"]["reader"] == "demo":
+        return Path(f"data/{dataset}")
+    folder = resolved(dataset)["dataset"]["root"]
+    if folder is None:
+        raise WorkflowError(f"config/datasets/{dataset}.yaml: dataset.root is empty: give the folder of your copy")
+    if not Path(folder).is_dir():
+        raise WorkflowError(f"config/datasets/{dataset}.yaml: dataset.root: no such folder: {folder}")
+    return Path(folder)
+
+
+def annotations(wildcards):
+    """The files from which labels are read, as far as they are known before reading: an edited one re-reads all."""
+    if resolved(wildcards.dataset)["dataset"]["reader"] == "demo":
+        return []
+    folder = root(wildcards.dataset)
+    return sorted(str(path) for pattern in ("*.xls", "*.xlsx", "*.csv") for path in folder.glob(pattern))
+
+
+def reading(wildcards):
+    """Arguments of the command `dataset`: everything that the release holds; the stages choose labels and types."""
+    if resolved(wildcards.dataset)["dataset"]["reader"] == "demo":
+        return ["--part", "tables"]
+    return ["--root", str(root(wildcards.dataset)), "--types", "both"]
 
 
 def source(wildcards):
-    """The video's file, relative to the data set's root."""
+    """The video's file or folder of images; `source` of videos.csv is relative to the data set's root."""
     table = videos(wildcards.dataset).set_index("video_id")
-    return f"data/{wildcards.dataset}/{table.source[wildcards.video]}"
+    return str(root(wildcards.dataset) / table.source[wildcards.video])
+
+
+def frame_axis(wildcards):
+    """For a folder of images: its frame rate, and the number in the name of frame 0."""
+    row = videos(wildcards.dataset).set_index("video_id").loc[wildcards.video]
+    return ["--fps", str(row.fps), "--first-number", str(row.first_number)] if row.kind == "frames" else []
+
+
+def stills(wildcards):
+    """What the backbone is trained on."""
+    pretrain = resolved(wildcards.dataset)["pretrain"]
+    if pretrain["stills"] == "demo":
+        return f"data/{wildcards.dataset}/stills/stills.csv"
+    if pretrain["affectnet"] is None:
+        raise WorkflowError(f"config/datasets/{wildcards.dataset}.yaml: pretrain.affectnet: give AffectNet's folder")
+    return pretrain["affectnet"]
 
 
 def part_videos(wildcards):
@@ -140,3 +193,7 @@ def fold_folders(wildcards):
 
 def first_experiment(wildcards):
     return resolved(wildcards.dataset)["run"]["experiments"][0]
+
+
+# Data sets that are rendered here instead of read from a release.
+RENDERED = set(datasets(lambda every: every["dataset"]["reader"] == "demo").split("|"))

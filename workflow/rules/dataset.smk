@@ -3,7 +3,8 @@
 
 checkpoint dataset:
     input:
-        code=code("dataset/demo/stage.py"),
+        annotations=annotations,
+        code=lambda wildcards: code("dataset/demo/stage.py" if wildcards.dataset in RENDERED else "dataset/stage.py"),
     output:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
@@ -17,9 +18,10 @@ checkpoint dataset:
     params:
         reader=lambda wildcards: resolved(wildcards.dataset)["dataset"]["reader"],
         folder=lambda wildcards, output: Path(output.videos).parent,
-        settings=settings("demo"),
+        reading=reading,
+        settings=lambda wildcards: settings("demo" if wildcards.dataset in RENDERED else "dataset")(wildcards),
     shell:
-        "fedn-pipeline dataset {params.reader} --out {params.folder} --part tables"
+        "fedn-pipeline dataset {params.reader} --out {params.folder} {params.reading:q}"
         " --settings {params.settings:q} > {log} 2>&1"
 
 
@@ -33,7 +35,7 @@ rule demo_video:
     benchmark:
         "results/{dataset}/benchmarks/demo_video/{video}.tsv"
     wildcard_constraints:
-        dataset=demos(),
+        dataset=datasets(lambda every: every["dataset"]["reader"] == "demo"),
     resources:
         mem_mb=1500,
     params:
@@ -54,7 +56,7 @@ rule demo_stills:
     benchmark:
         "results/{dataset}/benchmarks/demo_stills.tsv"
     wildcard_constraints:
-        dataset=demos(),
+        dataset=datasets(lambda every: every["pretrain"]["stills"] == "demo"),
     priority: 50  # the longest chain starts here: stills, pretrain, features
     resources:
         mem_mb=1500,

@@ -16,7 +16,8 @@ rule faces:
         mem_mb=2000,
     params:
         folder=lambda wildcards: f"data/{wildcards.dataset}",
-        settings=settings("faces"),
+        frame_axis=frame_axis,
+        settings=settings("faces", "openface"),
     shell:
-        "fedn-pipeline faces {input.video:q} --video-id {wildcards.video:q} --out {params.folder}"
+        "fedn-pipeline faces {input.video:q} --video-id {wildcards.video:q} {params.frame_axis:q} --out {params.folder}"
         " --settings {params.settings:q} > {log} 2>&1"

@@ -3,7 +3,7 @@
 
 rule pretrain:
     input:
-        stills="data/{dataset}/stills/stills.csv",
+        stills=stills,
         code=code("features/pretrain.py"),
     output:
         "data/{dataset}/backbones/{backbone}.safetensors",
@@ -11,17 +11,37 @@ rule pretrain:
         "results/{dataset}/logs/pretrain/{backbone}.log",
     benchmark:
         "results/{dataset}/benchmarks/pretrain/{backbone}.tsv"
+    wildcard_constraints:
+        dataset=datasets(lambda every: every["backbone"]["checkpoint"] is None),
     priority: 50
     threads: lambda wildcards: resolved(wildcards.dataset)["pretrain"]["threads"]
     resources:
         mem_mb=3000,
     params:
-        folder=lambda wildcards, input: Path(input.stills).parent,
+        folder=lambda wildcards, input: Path(input.stills).parent if input.stills.endswith(".csv") else input.stills,
         exclude=excluded,
-        settings=settings("pretrain", "backbone.input_size"),
+        settings=settings("pretrain", "backbone.input_size", "backbone.mean", "backbone.std"),
     shell:
-        "fedn-pipeline pretrain --stills {params.folder} {params.exclude} --out {output}"
+        "fedn-pipeline pretrain --stills {params.folder:q} {params.exclude} --out {output}"
         " --settings {params.settings:q} > {log} 2>&1"
+
+
+rule backbone:
+    input:
+        checkpoint=lambda wildcards: resolved(wildcards.dataset)["backbone"]["checkpoint"],
+        code=code("features/checkpoint.py"),
+    output:
+        "data/{dataset}/backbones/{backbone}.safetensors",
+    log:
+        "results/{dataset}/logs/backbone/{backbone}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/backbone/{backbone}.tsv"
+    wildcard_constraints:
+        dataset=datasets(lambda every: every["backbone"]["checkpoint"] is not None),
+    resources:
+        mem_mb=1500,
+    shell:
+        "fedn-pipeline backbone --checkpoint {input.checkpoint:q} --out {output} > {log} 2>&1"
 
 
 rule features_part:
@@ -51,7 +71,14 @@ rule features_part:
     params:
         only=part_videos,
         folder=lambda wildcards: f"data/{wildcards.dataset}",
-        settings=settings("backbone.input_size", "backbone.precision", "backbone.batch_size", "backbone.threads"),
+        settings=settings(
+            "backbone.input_size",
+            "backbone.precision",
+            "backbone.batch_size",
+            "backbone.threads",
+            "backbone.mean",
+            "backbone.std",
+        ),
     shell:
         "fedn-pipeline features --videos {input.videos} --only {params.only:q} --faces {params.folder}"
         " --weights {input.weights} --out {output} --settings {params.settings:q} > {log} 2>&1"

@@ -26,7 +26,7 @@ rule folds:
         mem_mb=3000,
     params:
         folder=subpath(output[0], parent=True),
-        settings=settings("dataset.labels", "windows", "model", "training", "folds.group", "folds.method"),
+        settings=settings(*TRUTH, "windows", "model", "training", "folds.group", "folds.method", "folds.held_out"),
     shell:
         "fedn-pipeline folds --videos {input.videos} --events {input.events} --features {input.features}"
         " --held-out {wildcards.held_out:q} --seed {wildcards.seed} --out {params.folder}"
@@ -51,7 +51,7 @@ rule detections:
         mem_mb=1500,
     params:
         folder=subpath(output[0], parent=True),
-        settings=settings("dataset.labels", "detections", *THRESHOLD),
+        settings=settings(*TRUTH, "detections", *THRESHOLD),
     shell:
         "fedn-pipeline detections --predictions {input.predictions} --videos {input.videos} --events {input.events}"
         " --out {params.folder} --settings {params.settings:q} > {log} 2>&1"
@@ -75,9 +75,7 @@ rule reference:
         mem_mb=1500,
     params:
         folder=subpath(output[0], parent=True),
-        settings=settings(
-            "dataset.labels", "training.held_out_fraction", "folds", "detections.max_missing_share", *THRESHOLD
-        ),
+        settings=settings(*TRUTH, "training.held_out_fraction", "folds", "detections.max_missing_share", *THRESHOLD),
     shell:
         "fedn-pipeline folds --videos {input.videos} --events {input.events} --features {input.features}"
         " --held-out {wildcards.held_out:q} --seed {wildcards.seed} --out {params.folder}"

@@ -19,7 +19,7 @@ rule results:
     params:
         stem=lambda wildcards: f"results/{wildcards.dataset}_table",
         folder=lambda wildcards: f"results/{wildcards.dataset}/{label_set(wildcards.dataset)}",
-        settings=settings("run", "dataset", "evaluation"),
+        settings=settings("run", *TRUTH, "evaluation"),
     shell:
         "fedn-pipeline results --dataset {wildcards.dataset} --videos {input.videos} --events {input.events}"
         " --folder {params.folder} --out {params.stem} --settings {params.settings:q} > {log} 2>&1"
@@ -53,7 +53,7 @@ rule figures:
         faces=lambda wildcards: f"data/{wildcards.dataset}",
         folder=lambda wildcards: f"results/{wildcards.dataset}/{label_set(wildcards.dataset)}",
         out=subpath(output[0], parent=True),
-        settings=settings("dataset.labels", "report", "evaluation.iou"),
+        settings=settings(*TRUTH, "report", "evaluation.iou"),
     shell:
         "fedn-pipeline report --videos {input.videos} --events {input.events} --faces {params.faces}"
         " --folds {params.folder}/{params.experiment}/seed{params.seed} --out {params.out}"

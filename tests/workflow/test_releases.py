@@ -1,0 +1,145 @@
+"""Miniature releases in the owners' raw layouts, from their folders to the table, by the commands that a user types.
+
+CAS(ME)^2 runs on rendered stills in place of weights; CAS(ME)^3 on a user's checkpoint; a folder of videos of one
+person is split into videos with labels and videos without.
+"""
+
+import shutil
+
+import miniature
+import pandas as pd
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from workflow.project import copied, planned, run, snakemake
+
+from fedn_pipeline import cli
+
+SMALL = {  # as little computing as goes through every stage; no meaningful numbers
+    "demo": {"stills_per_photograph": 40, "still_identities_per_photograph": 4, "still_validation_identities": 1},
+    "backbone": {"input_size": 64},
+    "pretrain": {"steps": 2},
+    "training": {"steps": 3, "batch_size": 4, "log_every": 3},
+    "folds": {"chance_draws": 2},
+    "evaluation": {"bootstrap_draws": 20},
+}
+PIXELS = {"casme2": (320, 240), "casme3": (640, 360), "custom": (320, 240)}
+
+
+def configure(project, name, **sections):
+    """Fill in a data set's file as a user does: the root, and what is given."""
+    path = project / f"config/datasets/{name}.yaml"
+    settings = yaml.safe_load(path.read_text())
+    for section, keys in [*SMALL.items(), *sections.items()]:
+        settings.setdefault(section, {}).update(keys)
+    path.write_text(yaml.safe_dump(settings))
+
+
+def truth_of(planted, label_set="annotated"):
+    """The planted macro-expressions of a label set."""
+    events = planted.events
+    return events[(events.expression_type == "macro") & events.label_set.isin(["", label_set])]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project with three miniature releases beside it."""
+    folder = copied(tmp_path_factory.mktemp("releases"))
+    writers = {"casme2": miniature.write_casme2, "casme3": miniature.write_casme3, "custom": miniature.write_custom}
+    planted = {}
+    for name, write in writers.items():
+        raw = folder / "raw" / name
+        raw.mkdir(parents=True)
+        planted[name] = write(raw, size=PIXELS[name])
+        configure(folder, name, dataset={"root": f"raw/{name}"})
+    return folder, planted
+
+
+@pytest.fixture(scope="module")
+def casme2(project):
+    folder, planted = project
+    snakemake(folder, "results/casme2_table.csv")
+    return folder, planted["casme2"]
+
+
+def test_casme2_to_the_table(casme2):
+    folder, planted = casme2
+    table = pd.read_csv(folder / "results/casme2_table.csv")
+    assert table.method.tolist() == ["fedn", "chance", "classic"]
+    assert (table.n_ground_truth == len(truth_of(planted))).all()
+    assert table.weights.str.contains("demo weights").all()
+    assert "demo weights" in (folder / "results/casme2_table.md").read_text()
+    folds = sorted(path.name for path in (folder / "results/casme2/annotated/fedn/seed0/folds").iterdir())
+    assert folds == sorted(planted.videos.subject.unique())
+
+
+def test_detections_lie_on_the_releases_own_frames(casme2):
+    folder, _ = casme2
+    videos = pd.read_csv(folder / "data/casme2/videos.csv").set_index("video_id")
+    found = pd.concat(map(pd.read_csv, (folder / "results/casme2/annotated/fedn/seed0/folds").glob("*/detections.csv")))
+    assert len(found) and (found.offset < found.video_id.map(videos.n_frames)).all() and (found.onset >= 0).all()
+
+
+def test_second_call_does_nothing_and_other_labels_train_only(casme2):
+    folder, planted = casme2
+    target = "results/casme2_table.csv"
+    assert "Nothing to be done" in snakemake(folder, target)
+    trained = {"folds", "detections", "reference", "results"}
+    assert planned(folder, target, "--config", "dataset={labels: self_reported}") == trained
+    assert planned(folder, target, "--config", "dataset={expression_types: [macro, micro]}") == trained
+    assert len(truth_of(planted)) == len(truth_of(planted, "self_reported"))
+
+
+def test_casme3_on_a_users_checkpoint(casme2, project):
+    """The checkpoint is a pickled file as training scripts leave it: wrapped, prefixed, with another head."""
+    folder, planted = project[0], project[1]["casme3"]
+    weights = load_file(folder / "data/casme2/backbones/resnet18.safetensors")
+    state = {f"module.{name}": value for name, value in weights.items() if not name.startswith("fc.")}
+    torch.save({"epoch": 3, "state_dict": {**state, "module.fc.weight": torch.zeros(7, 512)}}, folder / "mine.pth")
+    configure(folder, "casme3", backbone={"checkpoint": "mine.pth"})
+    output = snakemake(folder, "results/casme3_table.csv")
+    assert "rule backbone:" in output and "rule pretrain:" not in output and "demo_stills" not in output
+    table = pd.read_csv(folder / "results/casme3_table.csv")
+    assert (table.n_ground_truth == len(truth_of(planted))).all()
+    assert table.weights.str.contains("checkpoint mine.pth").all()
+    issues = pd.read_csv(folder / "data/casme3/data_issues.csv")
+    assert "missing_frame_files" in set(issues.rule)
+    assert "Nothing to be done" in snakemake(folder, "results/casme3_table.csv")
+
+
+def test_doctor_counts_what_was_read(casme2, monkeypatch, capsys):
+    folder, planted = casme2
+    monkeypatch.chdir(folder)
+    assert cli.main(["doctor"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "root raw/casme2" in line)
+    assert f"{len(planted.videos)} videos" in line and f"{len(truth_of(planted))} expressions" in line
+
+
+def test_own_videos_of_one_person(casme2, project):
+    """One subject: leaving one out is refused, saying what to do; then labelled videos train, others are predicted."""
+    folder, root = project[0], project[0] / "raw/custom"
+    events = pd.read_csv(root / "events.csv")
+    kept = sorted(events.video_id.unique())[:-1]
+    events[events.video_id.isin(kept)].drop(columns="subject", errors="ignore").to_csv(root / "events.csv", index=False)
+    for video in list(root.rglob("*.mp4")) + list(root.rglob("*.avi")):
+        if video.parent != root:
+            shutil.move(video, root / video.name)
+    configure(folder, "custom", backbone={"checkpoint": "data/casme2/backbones/resnet18.safetensors"})
+    refused = run(folder, "results/custom_table.csv")
+    assert refused.returncode != 0 and "fedn_split" in refused.stdout + refused.stderr
+    configure(folder, "custom", run={"experiments": ["fedn_split"]})
+    snakemake(folder, "results/custom_table.csv")
+    table = pd.read_csv(folder / "results/custom_table.csv")
+    videos = pd.read_csv(folder / "data/custom/videos.csv")
+    predicted = videos.video_id[videos.split == "predict"].tolist()
+    assert table.method.tolist() == ["fedn_split"] and table.n_ground_truth.tolist() == [0]
+    assert table.omitted_videos.tolist() == [" ".join(sorted(set(videos.video_id) - set(predicted)))]
+    found = pd.read_csv(folder / "results/custom/annotated/fedn_split/seed0/folds/predict/detections.csv")
+    assert set(found.video_id) <= set(predicted)
+
+
+def test_without_a_root_the_file_to_edit_is_named(project, tmp_path):
+    folder = copied(tmp_path)
+    done = run(folder, "results/samm_table.csv", "--dry-run")
+    assert done.returncode != 0 and "config/datasets/samm.yaml: dataset.root is empty" in done.stdout + done.stderr
