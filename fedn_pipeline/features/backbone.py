@@ -1,13 +1,14 @@
 """The frozen ResNet18 that turns a 224x224 crop into 512 values (He et al. 2016; model.md, "Shapes").
 
-Weights are a safetensors file with torchvision's key names, made by the `pretrain` rule or by the user.
+Weights are a safetensors file with torchvision's key names, made by the `pretrain` rule or, from the user's own file,
+by `checkpoint`. Its metadata say where the weights come from.
 """
 
 import json
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import resnet18
@@ -15,22 +16,62 @@ from torchvision.models import resnet18
 from fedn_pipeline.files import InputError, whole
 
 WIDTH = 512
-# ImageNet's statistics, so that torchvision's weights are a valid starting point.
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+METADATA_KEY = "fedn_pipeline"
+UNKNOWN_ORIGIN = "unknown"  # weights or caches made before the origin was recorded
 
 
-def normalise(images):
-    """uint8 `[n, height, width, 3]` (NumPy) -> float32 `[n, 3, height, width]`, channels last in memory."""
+def normalise(images, mean, std):
+    """uint8 `[n, height, width, 3]` (NumPy) -> float32 `[n, 3, height, width]`, channels last in memory.
+
+    `mean`, `std`: three numbers each, of RGB in [0, 1] (section `backbone`).
+    """
     x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float().div_(255)
-    mean, std = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(STD).view(1, 3, 1, 1)
+    mean, std = torch.tensor(mean).view(1, 3, 1, 1), torch.tensor(std).view(1, 3, 1, 1)
     return x.sub_(mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
-def save(path, network, metadata):
-    """Write a classifier's weights and its training's description (JSON text values), whole."""
-    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+def save(path, tensors, metadata):
+    """Write named tensors and their description (`origin` and more, JSON values), whole."""
+    tensors = {name: value.contiguous() for name, value in tensors.items()}
     with whole(path) as partial:
-        save_file(tensors, partial, metadata={"fedn_pipeline": json.dumps(metadata, sort_keys=True)})
+        save_file(tensors, partial, metadata={METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+
+
+def read(path):
+    """`(tensors by name, description)` of a safetensors file; the description is empty in strangers' files.
+
+    Raises InputError if the file is missing or no safetensors file.
+    """
+    with _open(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, _description(path, file)  # noqa: SIM118
+
+
+def origin(path):
+    """What the weights in `path` have learnt from: `demo stills`, `AffectNet`, `checkpoint FILENAME` or `unknown`."""
+    with _open(path) as file:
+        description = _description(path, file)
+    return str(description.get("origin", UNKNOWN_ORIGIN)) if description else f"checkpoint {path.name}"
+
+
+def _open(path):
+    try:
+        return safe_open(path, framework="pt")
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path}: no such backbone weights; the `pretrain` rule makes the demo's, "
+            "`fedn-pipeline backbone --checkpoint` converts your own"
+        ) from error
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"{path}: not a safetensors file: {error}; `fedn-pipeline backbone --checkpoint` converts other weights"
+        ) from error
+
+
+def _description(path, file):
+    try:
+        return dict(json.loads((file.metadata() or {}).get(METADATA_KEY, "{}")))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: its metadata `{METADATA_KEY}` are not this project's: {error}") from error
 
 
 def load(path):
@@ -38,13 +79,7 @@ def load(path):
 
     Raises InputError if the file is missing, is no safetensors file or lacks layers of a ResNet18.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such backbone weights; the `pretrain` rule makes the demo's") from error
-    except Exception as error:  # safetensors raises its own type for a damaged header
-        raise InputError(f"{path}: not a safetensors file: {error}") from error
+    weights, _ = read(path)
     network = resnet18()
     network.fc = nn.Identity()
     wanted = network.state_dict()
@@ -53,7 +88,8 @@ def load(path):
     shapes = [name for name in set(wanted) & set(weights) if wanted[name].shape != weights[name].shape]
     if missing or extra or shapes:
         raise InputError(
-            f"{path}: not a ResNet18: missing {missing[:3]}, unknown {extra[:3]}, other shape {shapes[:3]}"
+            f"{path}: not a ResNet18: missing {missing[:3]}, unknown {extra[:3]}, other shape {shapes[:3]}; "
+            "`fedn-pipeline backbone --checkpoint` reads other layouts"
         )
     network.load_state_dict(weights)
     return fold_batch_norms(network.eval()).to(memory_format=torch.channels_last).requires_grad_(False)

@@ -1,7 +1,8 @@
 """The feature cache: one HDF5 file per data set and backbone, one group per video (house.md, "features").
 
 Group: `features [n_steps, D] float16` and `valid [n_steps] bool` on the 30 fps axis (False: no face there), attributes
-`frame_stride`, `source_sha256`, `weights_sha256`, `precision`, `version`. Every dataset carries a fletcher32 checksum.
+`frame_stride`, `source_sha256`, `weights_sha256`, `weights_origin`, `input_size`, `mean`, `std`, `precision`,
+`version`. Every dataset carries a fletcher32 checksum.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ import numpy as np
 
 from fedn_pipeline.files import InputError, whole
 
+# Alike in all groups of a merged file, and kept at its root.
+OF_THE_WHOLE = ("weights_sha256", "weights_origin", "precision", "version")
+UNKNOWN = "unknown"  # attributes that older parts lack
 CHUNK_STEPS = 64  # a window reads 134 steps: three chunks
 
 
@@ -53,7 +57,7 @@ def _open(path):
 
 
 def provenance(path):
-    """Attributes that hold for a whole merged file: backbone, weights_sha256, precision, version."""
+    """Attributes that hold for a whole merged file, as texts: `backbone` and OF_THE_WHOLE."""
     with _open(path) as file:
         return {key: str(value) for key, value in file.attrs.items()}
 
@@ -75,8 +79,8 @@ def merge(parts, path):
             with h5py.File(sources[video]) as file:
                 file.copy(video, merged)
         merged.attrs["backbone"] = path.stem
-        for key in ("weights_sha256", "precision", "version"):
-            values = sorted({str(group.attrs[key]) for group in merged.values()})
+        for key in OF_THE_WHOLE:
+            values = sorted({str(group.attrs.get(key, UNKNOWN)) for group in merged.values()})
             if len(values) > 1:
                 raise InputError(f"{path}: parts differ in {key}: {values}; delete the parts and run again")
             merged.attrs[key] = values[0]

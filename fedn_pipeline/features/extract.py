@@ -15,18 +15,19 @@ from fedn_pipeline.features import backbone, cache
 from fedn_pipeline.files import InputError, sha256, whole
 
 
-def embed(images, network, batch_size, precision, device):
-    """Iterator of uint8 pictures `[side, side, 3]` -> features `[n, 512]` float32."""
+def embed(images, network, settings, precision, device):
+    """Iterator of uint8 pictures `[side, side, 3]` -> features `[n, 512]` float32; `settings` is section `backbone`."""
     outputs, batch = [], []
 
     def flush():
         with torch.inference_mode(), compute.autocast(precision, device):
-            outputs.append(network(backbone.normalise(np.stack(batch)).to(device)).float().cpu().numpy())
+            normalised = backbone.normalise(np.stack(batch), settings["mean"], settings["std"])
+            outputs.append(network(normalised.to(device)).float().cpu().numpy())
         batch.clear()
 
     for image in images:
         batch.append(image)
-        if len(batch) == batch_size:
+        if len(batch) == settings["batch_size"]:
             flush()
     if batch:
         flush()
@@ -55,7 +56,7 @@ def video_features(row, crops_path, alignment_path, network, settings, device):
     )
     progress = tqdm(wanted, desc=f"features {row.video_id}", total=int(needed.sum()), unit="frame")
     per_frame = np.zeros((row.n_frames, backbone.WIDTH), dtype=np.float32)
-    per_frame[needed] = embed(progress, network, settings["batch_size"], precision, device)
+    per_frame[needed] = embed(progress, network, settings, precision, device)
     if not np.isfinite(per_frame).all():
         raise FloatingPointError(
             f"{crops_path}: features are not finite (frame {np.argwhere(~np.isfinite(per_frame))[0][0]})"
@@ -69,18 +70,20 @@ def run(videos, faces_folder, weights, path, settings):
     Crops and alignments are `faces_folder/{crops,alignment}/{video_id}.*`; `settings` is section `backbone`.
     """
     device = compute.prepare(0, settings["threads"])
-    network, weights_hash = backbone.load(weights).to(device), sha256(weights)
+    network = backbone.load(weights).to(device)
+    of_all = {
+        "frame_stride": 1,
+        "weights_sha256": sha256(weights),
+        "weights_origin": backbone.origin(weights),
+        "input_size": settings["input_size"],
+        "mean": settings["mean"],
+        "std": settings["std"],
+        "version": __version__,
+    }
     with whole(path) as partial, h5py.File(partial, "w") as file:
         for row in videos.itertuples():
             crops_path = faces_folder / "crops" / f"{row.video_id}{crops.CROPS_SUFFIX}"
             alignment_path = faces_folder / "alignment" / f"{row.video_id}.csv"
             features, valid, precision = video_features(row, crops_path, alignment_path, network, settings, device)
-            attributes = {
-                "frame_stride": 1,
-                "source_sha256": sha256(crops_path),
-                "weights_sha256": weights_hash,
-                "input_size": settings["input_size"],
-                "precision": precision,
-                "version": __version__,
-            }
+            attributes = {**of_all, "source_sha256": sha256(crops_path), "precision": precision}
             cache.write_group(file, row.video_id, cache.Features(features, valid, attributes))

@@ -40,6 +40,13 @@ def protocol(record):
     return ", ".join(filter(None, [f"threshold: {record['protocol']}", record["training"]]))
 
 
+def weights_text(record):
+    """Which weights a fold used and what they have learnt from; `record` is its fold.json."""
+    origin = record.get("weights_origin", "unknown")
+    words = {"demo stills": table.DEMO_WEIGHTS, "unknown": "origin unknown"}.get(origin, origin)
+    return f"{record['backbone']} ({record['weights_sha256'][:8]}), {words}"
+
+
 def run(dataset, videos, events, folder, stem, settings):
     """Write `stem.csv`, `.md`, `.tex` and `stem_differences.csv`. `settings`: sections run, dataset, evaluation."""
     experiments, seeds = settings["run"]["experiments"], settings["run"]["seeds"]
@@ -51,7 +58,7 @@ def run(dataset, videos, events, folder, stem, settings):
             tables, found = read_run(folder / experiment / f"seed{seed}", videos)
             runs[experiment] += tables
             records += found
-        weights = sorted({f"{record['backbone']} ({record['weights_sha256'][:8]})" for record in records})
+        weights = sorted({weights_text(record) for record in records})
         rows.append({
             "dataset": dataset, "labels": labels, "method": experiment, "source": "ours",
             "metrics": summarise(videos, events, runs[experiment], evaluation),

@@ -27,6 +27,11 @@ SCORES = {  # column: heading, factor, decimals
     "strs": ("STRS", 100, 1),
 }
 UNITS = "F1 and STRS in percent, mAP x1000; in brackets 95 % bootstrap intervals over subjects."
+DEMO_WEIGHTS = "demo weights"
+DEMO_NOTE = (
+    f"{DEMO_WEIGHTS.capitalize()}: a ResNet18 that has only seen rendered stills of the demo's faces. Such a row shows "
+    "that the pipeline runs, not what the method can do: {methods}."
+)
 COMPARED = ("spotting_f1", "spotting_map", "detection_map", "strs")
 
 
@@ -62,7 +67,7 @@ def write(table, stem, differences=None):
     """
     files.write_csv(f"{stem}.csv", table)
     files.write_text(f"{stem}.md", markdown(table, differences))
-    files.write_text(f"{stem}.tex", scores(table).to_latex(index=False, escape=True))
+    files.write_text(f"{stem}.tex", latex(table))
 
 
 def scores(table):
@@ -99,9 +104,22 @@ def compared(differences):
     return pd.DataFrame(rows, dtype=object)
 
 
+def demo_note(table):
+    """A line that names the methods whose weights are the demo's, or nothing."""
+    used = table.weights.astype(str).str.contains(f", {DEMO_WEIGHTS}", regex=False)
+    return DEMO_NOTE.format(methods=", ".join(table.method[used].astype(str))) if used.any() else ""
+
+
+def latex(table):
+    """The scores as a LaTeX table, the note on demo weights below it."""
+    note = demo_note(table).replace("_", r"\_")
+    return scores(table).to_latex(index=False, escape=True) + (f"\n{note}\n" if note else "")
+
+
 def markdown(table, differences=None):
     """All printed forms as Markdown tables, columns aligned for a terminal."""
-    parts = [_aligned(scores(table)), f"{UNITS}\n", _aligned(provenance(table))]
+    note = [f"{demo_note(table)}\n"] if demo_note(table) else []
+    parts = [_aligned(scores(table)), f"{UNITS}\n", *note, _aligned(provenance(table))]
     if differences is not None and len(differences):
         parts += [_aligned(compared(differences)), "Paired differences on the same draws; * interval excludes 0.\n"]
     return "\n".join(parts)

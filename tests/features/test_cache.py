@@ -30,7 +30,7 @@ def test_round_trip_through_merge(merged):
     wanted = np.random.default_rng(1).normal(size=(151, 512)).astype(np.float16)
     assert np.array_equal(entry.features, wanted)
     assert cache.provenance(merged) == {
-        "backbone": "net", "weights_sha256": "w", "precision": "fp32", "version": "0",
+        "backbone": "net", "weights_sha256": "w", "weights_origin": "unknown", "precision": "fp32", "version": "0",
     }  # fmt: skip
 
 

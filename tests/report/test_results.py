@@ -40,13 +40,35 @@ def test_table_and_differences(tmp_path):
     assert table.loc["good", "spotting_f1"] == 1 and table.loc["good", "recognition_f1_micro"] == 0.5
     assert table.loc["drawn", "tp"] == 0.5 and table.loc["drawn", "spotting_f1"] == pytest.approx((2 / 3 + 0) / 2)
     assert (
-        table.loc["good", "weights"] == "net (01234567)"
+        table.loc["good", "weights"] == "net (01234567), origin unknown"
         and table.loc["drawn", "protocol"] == "threshold: none, focal loss"
     )
     differences = pd.read_csv(tmp_path / "set_table_differences.csv").set_index("metric")
     assert differences.loc["spotting_f1", "value"] == pytest.approx(2 / 3)
     for suffix in (".md", ".tex"):
         assert "good" in (tmp_path / f"set_table{suffix}").read_text()
+
+
+@pytest.mark.parametrize(
+    ("origin", "text"),
+    [
+        ("demo stills", "net (01234567), demo weights"),
+        ("AffectNet", "net (01234567), AffectNet"),
+        ("checkpoint my|net.pth", "net (01234567), checkpoint my|net.pth"),
+    ],
+)
+def test_table_says_which_weights_and_marks_those_of_the_demo(tmp_path, origin, text):
+    for name, video in (("p", "a"), ("q", "b")):
+        fold(tmp_path / "my_net", name, [video], [(video, 10, 19, 0.9, "anger", 1)])
+        path = tmp_path / f"my_net/seed0/folds/{name}/fold.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"weights_origin": origin}))
+    settings = config.validate({"run": {"experiments": ["my_net"]}, "evaluation": {"bootstrap_draws": 20}})
+    results.run("set", VIDEOS, EVENTS, tmp_path, tmp_path / "set_table", settings)
+    assert pd.read_csv(tmp_path / "set_table.csv").weights.tolist() == [text]
+    for suffix, method in ((".md", "my_net"), (".tex", r"my\_net")):
+        note = "Demo weights: a ResNet18 that has only seen rendered stills"
+        lines = [line for line in (tmp_path / f"set_table{suffix}").read_text().splitlines() if line.startswith(note)]
+        assert [line.endswith(f": {method}.") for line in lines] == ([True] if origin == "demo stills" else [])
 
 
 def test_missing_and_doubled_folds_are_refused(tmp_path):
