@@ -18,7 +18,7 @@ from fedn_pipeline.report import table
 def read_run(folder, videos):
     """One experiment with one seed: `(detection tables, fold records)`; several tables if a column `draw` splits them.
 
-    Raises InputError if the folds in `folder/folds` miss a video or test one twice.
+    Raises InputError if the folds in `folder/folds` miss a video (a plain split may) or test one twice.
     """
     records, tables = [], []
     for path in sorted(folder.glob("folds/*/fold.json")):
@@ -26,13 +26,19 @@ def read_run(folder, videos):
         records.append({**json.loads(path.read_text(encoding="utf-8")), **threshold})
         tables.append(read_detections(path.parent / "detections.csv", videos))
     tested = Counter(video for record in records for video in record["test_videos"])
-    wrong = sorted(video for video in set(tested) | set(videos.video_id) if tested[video] != 1)
+    allowed = {0, 1} if records and all(record.get("plain_split") for record in records) else {1}
+    wrong = sorted(video for video in set(tested) | set(videos.video_id) if tested[video] not in allowed)
     if wrong:
         raise InputError(f"{folder}: videos tested not exactly once: {wrong[:5]}; delete stale folds and run again")
     whole = pd.concat(tables, ignore_index=True)
     if "draw" in whole:  # a draw may be empty
         return [whole[whole.draw == draw].drop(columns="draw") for draw in range(records[0]["draws"])], records
     return [whole], records
+
+
+def of_videos(ids, *tables):
+    """The rows of each table that belong to the videos `ids`."""
+    return [table[table.video_id.isin(ids)].reset_index(drop=True) for table in tables]
 
 
 def protocol(record):
@@ -51,7 +57,7 @@ def run(dataset, videos, events, folder, stem, settings):
     """Write `stem.csv`, `.md`, `.tex` and `stem_differences.csv`. `settings`: sections run, dataset, evaluation."""
     experiments, seeds = settings["run"]["experiments"], settings["run"]["seeds"]
     labels, evaluation = settings["dataset"]["labels"], settings["evaluation"]
-    runs, rows, differences = {}, [], []
+    runs, tested, rows, differences = {}, {}, [], []
     for experiment in experiments:
         runs[experiment], records = [], []
         for seed in seeds:
@@ -59,15 +65,20 @@ def run(dataset, videos, events, folder, stem, settings):
             runs[experiment] += tables
             records += found
         weights = sorted({weights_text(record) for record in records})
+        tested[experiment] = {video for record in records for video in record["test_videos"]}
         rows.append({
             "dataset": dataset, "labels": labels, "method": experiment, "source": "ours",
-            "metrics": summarise(videos, events, runs[experiment], evaluation),
+            "metrics": summarise(*of_videos(tested[experiment], videos, events), runs[experiment], evaluation),
             "weights": "; ".join(weights), "protocol": "; ".join(sorted({protocol(r) for r in records})),
-            "seeds": " ".join(map(str, seeds)), "omitted_videos": "",
+            "seeds": " ".join(map(str, seeds)),
+            "omitted_videos": " ".join(sorted(set(videos.video_id) - tested[experiment])),
         })  # fmt: skip
+    first = experiments[0]
     for other in experiments[1:]:
-        for metric, value in paired_difference(videos, events, runs[experiments[0]], runs[other], evaluation).items():
-            differences.append({"method": experiments[0], "minus": other, "metric": metric, **value._asdict()})
+        both = tested[first] & tested[other]  # all videos, unless one of them is a plain split
+        ours, theirs = ([of_videos(both, run)[0] for run in runs[name]] for name in (first, other))
+        for metric, value in paired_difference(*of_videos(both, videos, events), ours, theirs, evaluation).items():
+            differences.append({"method": first, "minus": other, "metric": metric, **value._asdict()})
     differences = pd.DataFrame(differences, columns=["method", "minus", "metric", "value", "low", "high"])
     table.write(table.results_table(rows), stem, differences)
     write_csv(stem.with_name(f"{stem.name}_differences.csv"), differences)

@@ -75,4 +75,4 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
     training = settings["training"]
     precision = compute.choose_precision(training["precision"], device)
     recipe = f"{training['imbalance']} loss, {log[-1]['step']} steps of {training['batch_size']} windows, {precision}"
-    write_record(folder, parts, held_out, features_path, seed, recipe)
+    write_record(folder, parts, held_out, features_path, seed, settings["folds"], recipe)

@@ -4,11 +4,18 @@ from fedn_pipeline.features import cache
 from fedn_pipeline.files import write_json
 
 
-def write_record(folder, parts, held_out, features_path, seed, recipe=""):
+def write_record(folder, parts, held_out, features_path, seed, folds, recipe=""):
     """Write `folder/fold.json`; `parts` is the fold's Split, `recipe` says in words how it was trained.
 
-    The results stage checks by it that every video was tested once.
+    `folds`: that section of the configuration. The results stage checks by the record that every video was tested
+    once, or, in a plain split (`folds.held_out`), which ones were.
     """
-    attributes = cache.provenance(features_path)
-    record = {"held_out": held_out, "seed": seed, "test_videos": sorted(parts.test), "training": recipe, **attributes}
+    record = {
+        "held_out": held_out,
+        "seed": seed,
+        "test_videos": sorted(parts.test),
+        "plain_split": folds["held_out"] is not None,
+        "training": recipe,
+        **cache.provenance(features_path),
+    }
     write_json(folder / "fold.json", record)

@@ -17,11 +17,11 @@ EVENTS = pd.DataFrame({"video_id": ["a", "b"], "onset": [10, 50], "offset": [19,
 COLUMNS = ["video_id", "onset", "offset", "confidence", "emotion", "kept"]
 
 
-def fold(folder, name, tested, rows, **extra):
+def fold(folder, name, tested, rows, plain_split=False, **extra):
     path = folder / "seed0/folds" / name
     path.mkdir(parents=True)
     record = {"held_out": name, "seed": 0, "test_videos": tested, "backbone": "net", "weights_sha256": "0123456789"}
-    record["training"] = "focal loss"
+    record |= {"training": "focal loss", "plain_split": plain_split}
     (path / "fold.json").write_text(json.dumps(record))
     (path / "threshold.json").write_text(json.dumps({"threshold": 0.5, "protocol": "held_out", **extra}))
     columns = [*COLUMNS, "draw"] if "draws" in extra else COLUMNS
@@ -79,3 +79,22 @@ def test_missing_and_doubled_folds_are_refused(tmp_path):
     fold(tmp_path / "x", "stale", ["a"], [])
     with pytest.raises(InputError, match=r"tested not exactly once: \['a'\]"):
         results.read_run(tmp_path / "x/seed0", VIDEOS)
+
+
+def test_a_plain_split_is_scored_on_what_it_predicted(tmp_path):
+    """Its row names the videos left out; it is compared on those that both methods tested."""
+    fold(tmp_path / "split", "predict", ["b"], [("b", 50, 69, 0.9, "disgust", 1)], plain_split=True)
+    fold(tmp_path / "all", "p", ["a"], [("a", 10, 19, 0.9, "anger", 1)])
+    fold(tmp_path / "all", "q", ["b"], [])
+    settings = config.validate({"run": {"experiments": ["split", "all"]}, "evaluation": {"bootstrap_draws": 20}})
+    results.run("set", VIDEOS, EVENTS, tmp_path, tmp_path / "set_table", settings)
+    table = pd.read_csv(tmp_path / "set_table.csv", keep_default_na=False).set_index("method")
+    assert table.loc["split", "n_ground_truth"] == "1.0" or table.loc["split", "n_ground_truth"] == 1
+    assert table.loc["split", "omitted_videos"] == "a" and table.loc["all", "omitted_videos"] == ""
+    differences = pd.read_csv(tmp_path / "set_table_differences.csv").set_index("metric")
+    assert differences.loc["spotting_f1", "value"] == 1  # on b alone, which the other one misses
+    fold(tmp_path / "half", "p", ["a"], [])
+    with pytest.raises(InputError, match="not exactly once"):
+        results.run(
+            "set", VIDEOS, EVENTS, tmp_path, tmp_path / "x", config.validate({"run": {"experiments": ["half"]}})
+        )

@@ -14,6 +14,7 @@ CONFIG = Path(workflow.basedir).parent / "config"
 EXPERIMENTS = sorted(path.stem for path in (CONFIG / "experiments").glob("*.yaml"))
 FOLD = "results/{dataset}/{labels}/{experiment}/seed{seed}/folds/{held_out}"
 THRESHOLD = ("evaluation.iou", "evaluation.fallback_threshold")  # what choosing a threshold depends on
+READING = ("dataset.missing_offset", "dataset.strict", "dataset.fps")  # what a reader depends on, beside its root
 TRUTH = ("dataset.labels", "dataset.expression_types")  # which events are ground truth
 BY_EXPERIMENT = ("windows", "model", "training", "folds", "detections")  # the stages before are shared
 

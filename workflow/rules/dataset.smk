@@ -19,7 +19,7 @@ checkpoint dataset:
         reader=lambda wildcards: resolved(wildcards.dataset)["dataset"]["reader"],
         folder=lambda wildcards, output: Path(output.videos).parent,
         reading=reading,
-        settings=lambda wildcards: settings("demo" if wildcards.dataset in RENDERED else "dataset")(wildcards),
+        settings=lambda wildcards: settings(*(["demo"] if wildcards.dataset in RENDERED else READING))(wildcards),
     shell:
         "fedn-pipeline dataset {params.reader} --out {params.folder} {params.reading:q}"
         " --settings {params.settings:q} > {log} 2>&1"
