@@ -69,26 +69,28 @@ def machine():
     return found
 
 
-def openface(settings):
-    """Whether OpenFace's FeatureExtraction can be called as configured."""
+def openface(name, settings):
+    """Whether OpenFace can be called, or its output read, as a data set is configured."""
+    from fedn_pipeline.faces import openface_run
+
     chosen, aligner = settings["openface"], settings["faces"]["aligner"]
-    missing = BAD if aligner == "openface" else ABSENT
-    if chosen["container"]:
-        if not shutil.which("apptainer"):
-            return Finding(missing, "OpenFace", "openface.container is set, but apptainer is not on the PATH")
-        if not Path(chosen["container"]).exists():
-            return Finding(missing, "OpenFace", f"openface.container: no such image: {chosen['container']}")
-        return Finding(GOOD, "OpenFace", f"image {chosen['container']}")
-    path = shutil.which(chosen["binary"])
-    if path:
-        return Finding(GOOD, "OpenFace", path)
-    note = "" if aligner == "openface" else " (only needed for faces.aligner: openface)"
-    return Finding(missing, "OpenFace", f"no program {chosen['binary']} (openface.binary){note}")
+    title = f"{name}: OpenFace" if name else "OpenFace"
+    if aligner == "openface_output":
+        folder = chosen["output"]
+        if folder and not Path(folder).is_dir():
+            return Finding(BAD, title, f"openface.output: no such folder: {folder}")
+        return Finding(GOOD, title, f"output written before, in {folder or 'the folders of the videos'}")
+    try:
+        return Finding(GOOD, title, " ".join(openface_run.program(chosen, [])))
+    except InputError as error:
+        needed = aligner == "openface"
+        note = "" if needed else " (only needed for faces.aligner: openface)"
+        return Finding(BAD if needed else ABSENT, title, f"{error}{note}")
 
 
 def weights(name, settings):
     """Which backbone weights a data set would use, and whether they can be read."""
-    from fedn_pipeline.features import checkpoint
+    from fedn_pipeline.features import affectnet, checkpoint
 
     backbone, pretrain = settings["backbone"], settings["pretrain"]
     title = f"{name}: weights"
@@ -101,6 +103,8 @@ def weights(name, settings):
     if pretrain["stills"] == "affectnet":
         if not pretrain["affectnet"] or not Path(pretrain["affectnet"]).is_dir():
             return Finding(BAD, title, f"pretrain.affectnet: no such folder: {pretrain['affectnet']}")
+        if not affectnet.layouts(Path(pretrain["affectnet"])):
+            return Finding(BAD, title, f"{pretrain['affectnet']}: AffectNet in neither of its layouts")
         return Finding(GOOD, title, f"will be trained on AffectNet in {pretrain['affectnet']}")
     if settings["dataset"]["reader"] == "demo":
         return Finding(GOOD, title, "trained on rendered stills")
@@ -111,7 +115,7 @@ def weights(name, settings):
 def data_set(name, settings, data):
     """A data set as found in its root, or as the stage `dataset` has already written it (`data/NAME/videos.csv`)."""
     from fedn_pipeline.dataset import stage
-    from fedn_pipeline.dataset.tables import ground_truth, of_label_set, read_events, read_videos
+    from fedn_pipeline.dataset.tables import emotions, ground_truth, of_label_set, read_events, read_videos
 
     section = settings["dataset"]
     if section["reader"] == "demo":
@@ -145,6 +149,8 @@ def data_set(name, settings, data):
     counts = f"{subjects} subjects, {len(videos)} videos, {frames:,} frames, {expressions} expressions"
     text = f"root {root}: {counts}, {origin}"
     lacks = [] if subjects > 1 else ["a second subject (or experiments: [fedn_split], see docs/datasets.md)"]
+    if expressions and settings["model"]["recognition"] and not emotions(events):
+        lacks.append("emotions in the annotations (or model: {recognition: false} to spot only)")
     return DataSet(name, text, lacks, len(videos), frames, steps, subjects)
 
 
@@ -179,7 +185,7 @@ def page(folder, data=Path("data")):
 
     sets, sizes, commands, origins = [], [], [], []
     for name, settings in every.items():
-        one, origin, program = found[name], weights(name, settings), openface(settings)
+        one, origin, program = found[name], weights(name, settings), openface(name, settings)
         unset = settings["dataset"]["root"] is None
         sets.append(Finding(GOOD if not one.lacks else ABSENT if unset else BAD, name, one.text))
         lacks = one.lacks + broken
@@ -191,13 +197,12 @@ def page(folder, data=Path("data")):
             lacks += [f"{total - free:.0f} GiB more disk"] if total > free else []
             origins.append(origin)
             lacks += [origin.text] if origin.mark == BAD else []
-            if settings["faces"]["aligner"] == "openface":
-                lacks += [program.text] if program.mark == BAD else []
+            lacks += [program.text] if program.mark == BAD else []
         command = f"snakemake --cores {os.cpu_count()} results/{name}_table.csv"
         commands.append(
             Finding(ABSENT if lacks else GOOD, command, "lacks: " + "; ".join(lacks) if lacks else "possible")
         )
-    general = openface(config.validate(config.read_yaml(folder / "config.yaml")))
+    general = openface("", config.validate(config.read_yaml(folder / "config.yaml")))
     return "\n\n".join([
         _section("This machine", [*base, general]),
         _section("Data sets (config/datasets/)", sets),

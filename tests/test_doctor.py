@@ -54,16 +54,40 @@ def test_a_wrong_root_and_wrong_weights_are_named(project):
     assert "lacks" in lines(text, "results/demo_table.csv")[0]
 
 
-def test_openface_is_asked_for_only_where_it_is_configured(project):
-    settings = {"openface": {"binary": "no_such_program", "container": None}, "faces": {"aligner": "builtin"}}
-    assert doctor.openface(settings).mark == doctor.ABSENT
+def test_openface_is_asked_for_only_where_it_is_configured(project, tmp_path):
+    from fedn_pipeline import config
+
+    settings = config.validate({"openface": {"binary": "no_such_program"}})
+    assert doctor.openface("x", settings).mark == doctor.ABSENT
     settings["faces"]["aligner"] = "openface"
-    found = doctor.openface(settings)
+    found = doctor.openface("x", settings)
     assert found.mark == doctor.BAD and "no_such_program" in found.text
-    settings["openface"]["binary"] = "python3"
-    assert doctor.openface(settings).mark == doctor.GOOD
-    settings["openface"]["container"] = "absent.sif"
-    assert doctor.openface(settings).mark == doctor.BAD
+    program = tmp_path / "FeatureExtraction"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    settings["openface"]["binary"] = str(program)
+    assert doctor.openface("x", settings).mark == doctor.GOOD
+    settings["faces"]["aligner"] = "openface_output"
+    settings["openface"]["output"] = "nowhere"
+    assert doctor.openface("x", settings).mark == doctor.BAD
+
+
+def test_an_empty_affectnet_is_no_weights(project):
+    (project / "empty").mkdir()
+    configure(project, "demo", pretrain={"stills": "affectnet", "affectnet": "empty"})
+    assert "neither of its layouts" in lines(doctor.page(Path("config")), "results/demo_table.csv")[0]
+
+
+def test_recognition_without_emotions_is_said_before_any_computing(project):
+    (project / "videos").mkdir()
+    (project / "data/custom").mkdir(parents=True)
+    head = "video_id,subject,n_frames,fps\n"
+    (project / "data/custom/videos.csv").write_text(head + "a,p,100,30\nb,q,100,30\n")
+    (project / "data/custom/events.csv").write_text("video_id,onset,offset\na,10,20\n")
+    configure(project, "custom", dataset={"root": "videos"})
+    assert "emotions in the annotations" in lines(doctor.page(Path("config")), "results/custom_table.csv")[0]
+    configure(project, "custom", model={"recognition": False})
+    assert "possible" in lines(doctor.page(Path("config")), "results/custom_table.csv")[0]
 
 
 def test_disk_grows_with_frames_and_folds(project):

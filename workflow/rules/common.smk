@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fedn_pipeline import config as configuration
 from fedn_pipeline import sources
-from fedn_pipeline.dataset.tables import read_videos
+from fedn_pipeline.dataset.tables import read_events, read_videos
 from fedn_pipeline.files import InputError
 from fedn_pipeline.training import split
 from snakemake.exceptions import WorkflowError
@@ -61,6 +61,11 @@ def _read_videos(path, _time):
     return read_videos(path)
 
 
+@cache
+def _read_events(path, _time):
+    return read_events(path, videos(path.parent.name))
+
+
 def videos(dataset):
     """videos.csv as a table, once the checkpoint `dataset` has made it."""
     path = Path(checkpoints.dataset.get(dataset=dataset).output.videos)
@@ -69,11 +74,27 @@ def videos(dataset):
 
 def groups(dataset, experiment):
     """The folds of an experiment: the held-out values of its group column."""
+    check_emotions(dataset, experiment)
     folds = resolved(dataset, experiment)["folds"]
     try:
         return split.groups(videos(dataset), folds["group"], folds["held_out"])
     except InputError as error:
         raise WorkflowError(f"data/{dataset}/{error}") from error
+
+
+def check_emotions(dataset, experiment):
+    """Recognition needs emotions: said before anything is computed, not by the folds at the end."""
+    every = resolved(dataset, experiment)
+    path = Path(checkpoints.dataset.get(dataset=dataset).output.events)
+    if every["folds"]["method"] in ("chance", "classic") or not every["model"]["recognition"]:
+        return
+    events = _read_events(path, path.stat().st_mtime_ns)
+    chosen = events[events.label_set.isin(["", every["dataset"]["labels"]])]
+    if len(chosen) and not (chosen.emotion != "").any():
+        raise WorkflowError(
+            f"{path}: no expression names an emotion: results/{dataset}/logs/dataset.log says which file is missing; "
+            f"to spot only, set model: {{recognition: false}} in config/datasets/{dataset}.yaml"
+        )
 
 
 def label_set(dataset):
