@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fedn_pipeline import config, intervals
 from fedn_pipeline.files import InputError
+from fedn_pipeline.training import split
 
 # Bytes per frame, measured: crops at the upper end (15 to 32 kB with the content), faces per source frame, the others
 # per step of the 30 fps axis.
@@ -112,7 +113,29 @@ def weights(name, settings):
     return Finding(ABSENT, title, text)
 
 
-def data_set(name, settings, data):
+def _unready(videos, settings, folder, root):
+    """What stops a run of these videos after the data set is read: folds that cannot be trained, csv not there."""
+    lacks = []
+    for experiment in settings["run"]["experiments"]:
+        own = config.read_yaml(folder / "experiments" / f"{experiment}.yaml")
+        folds = config.validate(config.merge({"folds": settings["folds"]}, own))["folds"]
+        try:
+            split.check(videos, folds, settings["training"]["held_out_fraction"])
+        except InputError as error:
+            lacks.append(f"{experiment}: {error}")
+    if settings["faces"]["aligner"] == "openface_output":
+        from fedn_pipeline.faces import openface
+
+        for video in videos.itertuples():
+            try:
+                openface.find_csv(root / video.source, video.video_id, settings["openface"]["output"])
+            except InputError as error:
+                lacks.append(str(error))
+                break  # one is enough to know what is missing
+    return list(dict.fromkeys(lacks))
+
+
+def data_set(name, settings, data, folder):
     """A data set as found in its root, or as the stage `dataset` has already written it (`data/NAME/videos.csv`)."""
     from fedn_pipeline.dataset import stage
     from fedn_pipeline.dataset.tables import emotions, ground_truth, of_label_set, read_events, read_videos
@@ -148,7 +171,7 @@ def data_set(name, settings, data):
     expressions = len(ground_truth(events, section["expression_types"])[0])
     counts = f"{subjects} subjects, {len(videos)} videos, {frames:,} frames, {expressions} expressions"
     text = f"root {root}: {counts}, {origin}"
-    lacks = [] if subjects > 1 else ["a second subject (or experiments: [fedn_split], see docs/datasets.md)"]
+    lacks = [] if section["reader"] == "demo" else _unready(videos, settings, folder, root)
     if expressions and settings["model"]["recognition"] and not emotions(events):
         lacks.append("emotions in the annotations (or model: {recognition: false} to spot only)")
     return DataSet(name, text, lacks, len(videos), frames, steps, subjects)
@@ -178,7 +201,7 @@ def page(folder, data=Path("data")):
     if not names:
         raise InputError(f"{folder}/datasets: no data sets; run this in the project's folder")
     every = {name: config.resolve(folder, name) for name in names}
-    found = {name: data_set(name, every[name], data) for name in names}
+    found = {name: data_set(name, every[name], data, folder) for name in names}
     free = shutil.disk_usage(data if data.is_dir() else Path.cwd()).free / GIB
     base = machine()
     broken = [finding.name for finding in base if finding.mark == BAD]

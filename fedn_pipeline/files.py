@@ -23,9 +23,17 @@ def whole(path):
     partial = path.with_name(f".{path.stem}.partial{os.getpid()}{path.suffix}")
     try:
         yield partial
+        os.chmod(partial, 0o666 & ~_umask())  # some writers (safetensors) make files that only their owner can read
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _umask():
+    """The process's mask of permissions; the system tells it only by setting another."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def write_text(path, text):

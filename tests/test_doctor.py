@@ -78,11 +78,22 @@ def test_an_empty_affectnet_is_no_weights(project):
     assert "neither of its layouts" in lines(doctor.page(Path("config")), "results/demo_table.csv")[0]
 
 
+def test_two_subjects_are_too_few_and_it_is_said_now(project):
+    """One is left out, one chooses the threshold: a third must train."""
+    (project / "videos").mkdir()
+    (project / "data/custom").mkdir(parents=True)
+    (project / "data/custom/videos.csv").write_text("video_id,subject,n_frames,fps\na,p,100,30\nb,q,100,30\n")
+    (project / "data/custom/events.csv").write_text("video_id,onset,offset,emotion\na,10,20,fear\n")
+    configure(project, "custom", dataset={"root": "videos"})
+    line = lines(doctor.page(Path("config")), "results/custom_table.csv")[0]
+    assert "1 subject(s) are left to train on" in line and "fedn_split" in line
+
+
 def test_recognition_without_emotions_is_said_before_any_computing(project):
     (project / "videos").mkdir()
     (project / "data/custom").mkdir(parents=True)
     head = "video_id,subject,n_frames,fps\n"
-    (project / "data/custom/videos.csv").write_text(head + "a,p,100,30\nb,q,100,30\n")
+    (project / "data/custom/videos.csv").write_text(head + "a,p,100,30\nb,q,100,30\nc,r,100,30\n")
     (project / "data/custom/events.csv").write_text("video_id,onset,offset\na,10,20\n")
     configure(project, "custom", dataset={"root": "videos"})
     assert "emotions in the annotations" in lines(doctor.page(Path("config")), "results/custom_table.csv")[0]

@@ -27,3 +27,12 @@ def test_csv_and_checksum(tmp_path):
     files.write_csv(tmp_path / "t.csv", pd.DataFrame({"a": [1], "b": [0.5]}))
     assert (tmp_path / "t.csv").read_text() == "a,b\n1,0.5\n"
     assert files.sha256(tmp_path / "t.csv") == "6c76483da7e81b7559b1266526fa09a8d8ebaa8efd13bb0f87a95b1bb14749b5"
+
+
+def test_files_have_the_permissions_of_any_other_file(tmp_path):
+    """Whatever their writer chose: colleagues on a shared disk must be able to read weights."""
+    plain = tmp_path / "plain"
+    plain.touch()
+    with files.whole(tmp_path / "weights") as partial:
+        partial.touch(mode=0o600)
+    assert (tmp_path / "weights").stat().st_mode == plain.stat().st_mode

@@ -38,6 +38,14 @@ def groups(videos, column, chosen=None):
     return sorted(chosen) if chosen else values
 
 
+def check(videos, folds, fraction):
+    """The held-out groups of section `folds`; InputError if one of its folds could not be trained."""
+    names = groups(videos, folds["group"], folds["held_out"])
+    for name in names:
+        split(videos, folds["group"], name, fraction)
+    return names
+
+
 def split(videos, column, test_group, fraction):
     """The fold that tests `test_group`.
 
@@ -54,9 +62,11 @@ def split(videos, column, test_group, fraction):
     others = sorted(set(unit[~is_test]) - set(test_subjects))
     n_held_out = math.ceil(fraction * len(others))
     if n_held_out >= len(others):
+        more = "events for another video" if column == "split" else f"another {kind}"
         raise InputError(
-            f"videos.csv: without {column} {test_group} only {len(others)} {kind}(s) are left; "
-            f"training and threshold need at least two"
+            f"videos.csv: when {column} `{test_group}` is held out, {len(others)} {kind}(s) are left to train on, but "
+            f"training and threshold need at least two: add {more}"
+            + ("" if column in BY_VIDEO else f", or split the videos instead: {PLAIN_SPLIT}")
         )
     following = [s for s in others if s > test_subjects[-1]] + [s for s in others if s < test_subjects[-1]]
     held_out = following[:n_held_out]

@@ -4,6 +4,7 @@ CAS(ME)^2 runs on rendered stills in place of weights; CAS(ME)^3 on a user's che
 person is split into videos with labels and videos without.
 """
 
+import os
 import shutil
 
 import miniature
@@ -16,14 +17,7 @@ from workflow.project import copied, planned, run, snakemake
 
 from fedn_pipeline import cli
 
-SMALL = {  # as little computing as goes through every stage; no meaningful numbers
-    "demo": {"stills_per_photograph": 40, "still_identities_per_photograph": 4, "still_validation_identities": 1},
-    "backbone": {"input_size": 64},
-    "pretrain": {"steps": 2},
-    "training": {"steps": 3, "batch_size": 4, "log_every": 3},
-    "folds": {"chance_draws": 2},
-    "evaluation": {"bootstrap_draws": 20},
-}
+QUICK = ("--configfile", "config/quick.yaml", "--")  # through every stage, no meaningful numbers
 PIXELS = {"casme2": (320, 240), "casme3": (640, 360), "custom": (320, 240)}
 
 
@@ -31,7 +25,7 @@ def configure(project, name, **sections):
     """Fill in a data set's file as a user does: the root, and what is given."""
     path = project / f"config/datasets/{name}.yaml"
     settings = yaml.safe_load(path.read_text())
-    for section, keys in [*SMALL.items(), *sections.items()]:
+    for section, keys in sections.items():
         settings.setdefault(section, {}).update(keys)
     path.write_text(yaml.safe_dump(settings))
 
@@ -59,7 +53,7 @@ def project(tmp_path_factory):
 @pytest.fixture(scope="module")
 def casme2(project):
     folder, planted = project
-    snakemake(folder, "results/casme2_table.csv")
+    snakemake(folder, *QUICK, "results/casme2_table.csv")
     return folder, planted["casme2"]
 
 
@@ -84,10 +78,10 @@ def test_detections_lie_on_the_releases_own_frames(casme2):
 def test_second_call_does_nothing_and_other_labels_train_only(casme2):
     folder, planted = casme2
     target = "results/casme2_table.csv"
-    assert "Nothing to be done" in snakemake(folder, target)
+    assert "Nothing to be done" in snakemake(folder, *QUICK, target)
     trained = {"folds", "detections", "reference", "results"}
-    assert planned(folder, target, "--config", "dataset={labels: self_reported}") == trained
-    assert planned(folder, target, "--config", "dataset={expression_types: [macro, micro]}") == trained
+    assert planned(folder, target, *QUICK[:2], "--config", "dataset={labels: self_reported}") == trained
+    assert planned(folder, target, *QUICK[:2], "--config", "dataset={expression_types: [macro, micro]}") == trained
     assert len(truth_of(planted)) == len(truth_of(planted, "self_reported"))
 
 
@@ -98,14 +92,30 @@ def test_casme3_on_a_users_checkpoint(casme2, project):
     state = {f"module.{name}": value for name, value in weights.items() if not name.startswith("fc.")}
     torch.save({"epoch": 3, "state_dict": {**state, "module.fc.weight": torch.zeros(7, 512)}}, folder / "mine.pth")
     configure(folder, "casme3", backbone={"checkpoint": "mine.pth"})
-    output = snakemake(folder, "results/casme3_table.csv")
+    output = snakemake(folder, *QUICK, "results/casme3_table.csv")
     assert "rule backbone:" in output and "rule pretrain:" not in output and "demo_stills" not in output
     table = pd.read_csv(folder / "results/casme3_table.csv")
     assert (table.n_ground_truth == len(truth_of(planted))).all()
     assert table.weights.str.contains("checkpoint mine.pth").all()
     issues = pd.read_csv(folder / "data/casme3/data_issues.csv")
     assert "missing_frame_files" in set(issues.rule)
-    assert "Nothing to be done" in snakemake(folder, "results/casme3_table.csv")
+    assert "Nothing to be done" in snakemake(folder, *QUICK, "results/casme3_table.csv")
+
+
+def test_edited_annotations_are_read_again_but_nothing_is_embedded_again(casme2):
+    folder, _ = casme2
+    book = next((folder / "raw/casme2").glob("*.xlsx"))
+    os.utime(book)
+    assert planned(folder, "data/casme2/events.csv", *QUICK[:2]) == {"dataset"}
+    snakemake(folder, *QUICK, "data/casme2/events.csv")
+    assert planned(folder, "results/casme2_table.csv", *QUICK[:2]) == {"folds", "detections", "reference", "results"}
+
+
+def test_an_aligner_that_cannot_start_stops_the_run_at_once(casme2):
+    folder, _ = casme2
+    change = ("--config", "faces={aligner: openface}", "--", "results/casme2_table.csv", "--dry-run")
+    done = run(folder, *QUICK[:2], *change)
+    assert done.returncode != 0 and "set openface.binary" in done.stdout + done.stderr
 
 
 def test_doctor_counts_what_was_read(casme2, monkeypatch, capsys):
@@ -126,10 +136,10 @@ def test_own_videos_of_one_person(casme2, project):
         if video.parent != root:
             shutil.move(video, root / video.name)
     configure(folder, "custom", backbone={"checkpoint": "data/casme2/backbones/resnet18.safetensors"})
-    refused = run(folder, "results/custom_table.csv")
+    refused = run(folder, *QUICK, "results/custom_table.csv")
     assert refused.returncode != 0 and "fedn_split" in refused.stdout + refused.stderr
     configure(folder, "custom", run={"experiments": ["fedn_split"]})
-    snakemake(folder, "results/custom_table.csv")
+    snakemake(folder, *QUICK, "results/custom_table.csv")
     table = pd.read_csv(folder / "results/custom_table.csv")
     videos = pd.read_csv(folder / "data/custom/videos.csv")
     predicted = videos.video_id[videos.split == "predict"].tolist()

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from fedn_pipeline import config as configuration
 from fedn_pipeline import sources
+from fedn_pipeline.dataset import search
 from fedn_pipeline.dataset.tables import read_events, read_videos
+from fedn_pipeline.faces import openface_run
 from fedn_pipeline.files import InputError
 from fedn_pipeline.training import split
 from snakemake.exceptions import WorkflowError
@@ -75,9 +77,9 @@ def videos(dataset):
 def groups(dataset, experiment):
     """The folds of an experiment: the held-out values of its group column."""
     check_emotions(dataset, experiment)
-    folds = resolved(dataset, experiment)["folds"]
+    every = resolved(dataset, experiment)
     try:
-        return split.groups(videos(dataset), folds["group"], folds["held_out"])
+        return split.check(videos(dataset), every["folds"], every["training"]["held_out_fraction"])
     except InputError as error:
         raise WorkflowError(f"data/{dataset}/{error}") from error
 
@@ -124,7 +126,10 @@ def annotations(wildcards):
     if resolved(wildcards.dataset)["dataset"]["reader"] == "demo":
         return []
     folder = root(wildcards.dataset)
-    return sorted(str(path) for pattern in ("*.xls", "*.xlsx", "*.csv") for path in folder.glob(pattern))
+    if resolved(wildcards.dataset)["dataset"]["reader"] == "custom":
+        folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]  # a new video changes its folder
+        return sorted(map(str, [*folders, *folder.glob("*.csv")]))
+    return sorted(map(str, search.workbooks(folder)))
 
 
 def reading(wildcards):
@@ -138,6 +143,23 @@ def source(wildcards):
     """The video's file or folder of images; `source` of videos.csv is relative to the data set's root."""
     table = videos(wildcards.dataset).set_index("video_id")
     return str(root(wildcards.dataset) / table.source[wildcards.video])
+
+
+def aligner(wildcards):
+    """Which aligner a data set uses; one that cannot start stops the run before anything is computed."""
+    every = resolved(wildcards.dataset)
+    if every["faces"]["aligner"] == "openface":
+        try:
+            openface_run.program(every["openface"], [])
+        except InputError as error:
+            raise WorkflowError(f"config/datasets/{wildcards.dataset}.yaml: {error}") from error
+    return every["faces"]["aligner"]
+
+
+def facts(wildcards):
+    """What features depend on in videos.csv: a table that was merely written again re-runs nothing."""
+    table = videos(wildcards.dataset).set_index("video_id").loc[part_videos(wildcards)]
+    return [f"{row.Index} {row.n_frames} {row.fps}" for row in table.itertuples()]
 
 
 def frame_axis(wildcards):

@@ -17,6 +17,7 @@ rule faces:
     params:
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         frame_axis=frame_axis,
+        aligner=aligner,
         settings=settings("faces", "openface"),
     shell:
         "fedn-pipeline faces {input.video:q} --video-id {wildcards.video:q} {params.frame_axis:q} --out {params.folder}"

@@ -46,7 +46,7 @@ rule backbone:
 
 rule features_part:
     input:
-        videos="data/{dataset}/videos.csv",
+        videos=ancient("data/{dataset}/videos.csv"),
         weights="data/{dataset}/backbones/{backbone}.safetensors",
         crops=lambda wildcards: expand(
             "data/{dataset}/crops/{video}.mp4",
@@ -70,6 +70,7 @@ rule features_part:
         mem_mb=3000,
     params:
         only=part_videos,
+        facts=facts,
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=settings(
             "backbone.input_size",
