@@ -2,15 +2,15 @@
 
 One reader of stage `dataset`. The workbook `code_final` has no headers, the one called `info` has: columns are known
 by header or content, so either serves. Files and annotations count from 1. A sheet with exactly 300 + 57 rows is the
-known release: what is odd in one of its rows is the owners' own, is repaired or kept, recorded, and never refused.
-Layout and traps: datasets.md; Qu et al., "CAS(ME)^2" (2018).
+known release (release.py). Where the naming rules lack a subject or a film, and there is no frame to be found by them,
+its name in the sheet stands in. Layout and traps: datasets.md; Qu et al., "CAS(ME)^2" (2018).
 """
 
 import re
 
-from fedn_pipeline.dataset import release, search, workbook
+from fedn_pipeline.dataset import reading, release, search, workbook
+from fedn_pipeline.dataset.casme2_names import SUBJECT_FOLDER, naming_rules, subject_word
 from fedn_pipeline.dataset.release import Vocabulary
-from fedn_pipeline.files import InputError
 
 FPS = 30
 FIRST_NUMBER = 1
@@ -41,9 +41,7 @@ HEADER = {
     "offset": {"offset", "offset frame", "offsetframe"},
 }
 CLIP = re.compile(r"([a-z]+ ?[0-9]+) ?[_-] ?[0-9]+")  # anger1_1
-STEM = re.compile(r"[a-z]+ ?[0-9]+")  # anger1
-CODE = re.compile(r"([0-9]{3,4})(?![0-9]).*")  # 0401, whose leading zero is lost unless stored as text
-SUBJECT_FOLDER = re.compile(r"s([0-9]+)", re.I)
+N_SUBJECTS = 22
 VIDEO_FOLDER = re.compile(r"(?:[0-9]+_)?([0-9]{4})(?![0-9]).*")  # 15_0401girlcrashing
 VIDEO_FILE = re.compile(VIDEO_FOLDER.pattern + r"\.(avi|mp4|mov|mkv|wmv)", re.I)
 PICTURES = ("rawpic", "longvideofacecropped", "")  # in the path of a kind of pictures, best first
@@ -51,23 +49,10 @@ NOT_LONG_VIDEOS = {"selectedpic", "cropped"}  # single clips, in folders of the 
 
 
 def read(root, settings, annotations_only):
-    """The release below `root` (its own folder, or one above). Raises InputError with every problem at once."""
-    root, problems = search.check_root(root), release.Problems(settings["strict"])
-    found, notes = search.annotations(root, NAMES, _find, KNOWN_COUNTS, "CAS(ME)^2 (CAS(ME)^2code_final.xlsx)")
-    problems.known_release = found.counts in KNOWN_COUNTS
-    events = _events(found, settings["missing_offset"], problems)
-    notes.append(f"Pairs of expressions that share frames: {release.overlapping_pairs(events)}; they stay.")
-    for labels in sorted(set(VOCABULARIES) - set(found.columns)):
-        notes.append(f"The sheet has no column of {labels} emotions.")
-    if annotations_only:
-        rows = release.annotated_videos(events, _source, FIRST_NUMBER)
-    else:
-        from fedn_pipeline.dataset import placement
-
-        folders = placement.unique_folders(_videos(root, problems), problems)
-        rows, events = placement.place(root, folders, events, FIRST_NUMBER, FPS, problems)
-    problems.check()
-    return release.Release(release.videos_table(rows), release.events_table(events), problems.table(), notes)
+    """The release below `root` (its own folder, or one above), as `reading.read` gives it."""
+    what = "CAS(ME)^2 (CAS(ME)^2code_final.xlsx)"
+    layout = reading.Layout(what, NAMES, KNOWN_COUNTS, FPS, FIRST_NUMBER, _find, _events, _source, _videos)
+    return reading.read(layout, root, settings, annotations_only)
 
 
 def _find(sheet):
@@ -79,15 +64,35 @@ def _find(sheet):
         return None
     numeric = workbook.columns_of(body, workbook.is_number)
     frames = [column for column in numeric if column > clips[0]][:3]
-    left = [column for column in numeric if column < clips[0]]
     if top is None:
         columns = dict(zip(("onset", "apex", "offset"), frames, strict=False))
-    if "subject" not in columns and left:
-        columns["subject"] = left[-1]
+    if "subject" not in columns:
+        columns |= _subject_column([row[: clips[0]] for row in body])
     columns |= {"clip": clips[0], "type": types[0]} | _emotion_columns(body, {*numeric, types[0], clips[0]})
     if not {"subject", "onset", "apex", "offset"} <= set(columns) or not set(VOCABULARIES) & set(columns):
         return None
     return search.expressions(sheet, columns, len(sheet.rows) - len(body))
+
+
+def _subject_column(left):
+    """`{"subject": column}` of the rows left of the clips: the one that holds subjects' numbers or folders; {} if none.
+
+    Of several, one that does not merely count the rows, then by fitting cells, by values, the last. Where none fits,
+    the last one of numbers, whose cells will be refused one by one.
+    """
+    scores = {}
+    for column in workbook.columns_of(left, _is_subject):
+        cells = [subject_word(row[column]) for row in left if workbook.text(row[column])]
+        numbers = [int(cell) for cell in cells if cell.isdecimal()]
+        counted = len(numbers) > 1 and numbers == list(range(numbers[0], numbers[0] + len(cells)))
+        scores[column] = not counted, sum(map(_is_subject, cells)) / len(cells), len(set(cells)), column
+    best = max(scores, key=scores.get, default=next(reversed(workbook.columns_of(left, workbook.is_number)), None))
+    return {} if best is None else {"subject": best}
+
+
+def _is_subject(cell):
+    word = subject_word(cell)
+    return bool(SUBJECT_FOLDER.fullmatch(word)) or (word.isdecimal() and 1 <= int(word) <= N_SUBJECTS)
 
 
 def _emotion_columns(body, taken):
@@ -112,65 +117,60 @@ def _clip_stem(cell):
     return match[1].replace(" ", "") if match else None
 
 
-def _naming_rules(found):
-    """`({subject number: folder}, {clip stem: film code})` from the other sheets of the workbook."""
-    subjects, codes = {}, {}
-    for sheet in found.book:
-        for row in sheet.rows if sheet is not found.sheet else ():
-            words = [workbook.word(cell) for cell in row if workbook.text(cell)]
-            numbers = [int(workbook.number(cell)) for cell in row if workbook.is_number(cell)]
-            folder = next((int(match[1]) for match in map(SUBJECT_FOLDER.fullmatch, words) if match), None)
-            stem = next((one.replace(" ", "") for one in words if STEM.fullmatch(one)), None)
-            code = next((match[1].zfill(4) for match in map(CODE.fullmatch, words) if match), None)
-            if folder is not None and numbers:
-                subjects[next((one for one in numbers if one != folder), folder)] = f"s{folder}"
-            elif stem and code and folder is None:
-                codes[stem] = code
-    missing = [
-        text for rule, text in ((subjects, "subjects (15, s15, 1)"), (codes, "films (0101, disgust1)")) if not rule
-    ]
-    if missing:
-        raise InputError(f"{found.sheet.path}: no sheet with the naming rule of {' and of '.join(missing)}")
-    return subjects, codes
-
-
-def _events(found, missing_offset, problems):
-    subjects, codes = _naming_rules(found)
-    sheet, columns, events = found.sheet, found.columns, []
-    repeated = release.repeated_rows(sheet, columns.values(), found.rows)
-    for row in found.rows:
-        cell = {name: sheet.rows[row - 1][column] for name, column in columns.items()}
-        clip, number = (release.name_of(cell[one], sheet, row, columns[one], problems) for one in ("clip", "subject"))
-        stem = _clip_stem(clip) or workbook.word(clip).split("_")[0]
-        code = codes.get(stem)
-        subject = subjects.get(int(number)) if number.isascii() and number.isdigit() else None
-        subject = subject or (number.lower() if number.lower() in subjects.values() else None)
-        video_id = f"{subject}_{code}" if subject and code else ""
-        if not subject:
-            problems.irregular(sheet.file, row, "unknown_subject", "", number, "dropped")
-        if not code:
-            code = re.sub("[^a-z0-9]", "", stem) if problems.known_release else None
-            video_id = f"{subject}_{code}" if subject and code else ""
-            problems.irregular(sheet.file, row, "unknown_clip", video_id, clip, video_id or "dropped")
+def _events(found, settings, annotations_only, problems):
+    subjects, codes = naming_rules(found, _find, problems)
+    sheet, events, lacking = found.sheet, [], set()
+    named = ((subjects, "subjects (`naming rule1`: 15, s15, 1)"), (codes, "films (`naming rule2`: 0101, disgust1)"))
+    missing = " and of ".join(text for rule, text in named if not rule)
+    if missing and not annotations_only:
+        problems.refuse(sheet.path, None, f"no sheet with the naming rule of {missing}, here or in another workbook")
+        problems.check()
+    for row, cell, repeated in reading.rows_of(found, problems):
+        clip, number = (release.name_of(cell[one], sheet, row, problems) for one in ("clip", "subject"))
+        number, stem = subject_word(number), _clip_stem(clip) or workbook.word(clip).split("_")[0]
+        subject = subjects.get(number) or (number if number in subjects.values() else "")
+        names = []
+        for rule, name, stand_in, fault, shown in (
+            (subjects, subject, _folder_stand_in(number), "unknown_subject", number),
+            (codes, codes.get(stem), re.sub("[^a-z0-9]", "", stem), "unknown_clip", clip),
+        ):
+            if not name:
+                name = stand_in if problems.known_release or not rule else ""
+                if rule or not name:
+                    problems.irregular(sheet.file, row, fault, "", shown, name or "dropped")
+                    lacking.add(name)
+            names.append(name)
+        video_id = "_".join(names) if all(names) else ""
         place = sheet, row, video_id
         kind = release.checked_row(cell["type"], repeated, place, problems)
         emotions = {
-            labels: release.emotion_of(cell[labels], words, place, problems)
+            labels: release.emotion_of(cell[labels], words, kind, place, problems)
             for labels, words in VOCABULARIES.items()
-            if labels in columns
+            if labels in cell
         }
         frames = [cell[name] for name in ("onset", "apex", "offset")]
-        interval = release.interval_of(frames, place, problems, missing_offset, FIRST_NUMBER, FPS)
+        interval = release.interval_of(frames, place, problems, settings["missing_offset"], FIRST_NUMBER, FPS)
         if kind and video_id and interval:
-            *frames, filled = interval
-            events.append(release.Event(video_id, subject, *frames, kind, emotions, sheet, row, filled))
-    return events
+            *within, filled = interval
+            events.append(release.Event(video_id, names[0], *within, kind, emotions, sheet, row, filled))
+    notes = [f"The sheet has no column of {labels} emotions." for labels in VOCABULARIES if labels not in found.columns]
+    if missing:
+        notes.append(f"No sheet with the naming rule of {missing}: videos are named after the sheet alone.")
+    if any(lacking):
+        notes.append(f"Not in the naming rules, so named after the sheet: {', '.join(sorted(filter(None, lacking)))}.")
+    return events, notes
+
+
+def _folder_stand_in(number):
+    """A subject's name where the naming rule lacks it; "" if it is neither a number nor a folder."""
+    return number if SUBJECT_FOLDER.fullmatch(number) else f"subject{number}" if number.isdecimal() else ""
 
 
 def _source(event):
     """Where the frames of an event's video would lie; the film's name is known from the folder alone."""
     subject, code = event.video_id.split("_")
-    return f"rawpic/{subject}/{subject[1:]}_{code}"
+    folder = SUBJECT_FOLDER.fullmatch(subject)
+    return f"rawpic/{subject}/{folder[1]}_{code}" if folder else f"rawpic/{subject}/{code}"
 
 
 def _videos(root, problems):

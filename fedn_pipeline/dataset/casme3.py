@@ -2,13 +2,12 @@
 
 One reader of stage `dataset`. Annotations, and two further workbooks with the emotions (casme3_emotions.py), without
 which only spotting is possible. A frame is the number in its file's name (from 0). A sheet with exactly the row counts
-of version 2 or 1 is the known release: what is odd in one of its rows is the owners' own, is repaired or kept,
-recorded, and never refused. Layout and traps: datasets.md; Li et al., "CAS(ME)^3" (2022).
+of version 2 or 1 is the known release (release.py). Layout and traps: datasets.md; Li et al., "CAS(ME)^3" (2022).
 """
 
 import re
 
-from fedn_pipeline.dataset import casme3_emotions, release, search, workbook
+from fedn_pipeline.dataset import casme3_emotions, reading, release, search, workbook
 
 FPS = 30
 FIRST_NUMBER = 0
@@ -26,23 +25,10 @@ CLIP = re.compile(r"[a-z]", re.I)
 
 
 def read(root, settings, annotations_only):
-    """The release below `root` (part_A, or a folder above). Raises InputError with every problem at once."""
-    root, problems = search.check_root(root), release.Problems(settings["strict"])
-    found, notes = search.annotations(root, NAMES, _find, KNOWN_COUNTS, "CAS(ME)^3 Part A (CAS(ME)3_part_A_v2.xls)")
-    problems.known_release = found.counts in KNOWN_COUNTS
-    events, keys = _events(found, settings["missing_offset"], problems)
-    notes += _blinks(found.book)
-    notes += casme3_emotions.join(root, found.sheet.path, events, keys, subject_number, problems)
-    notes.append(f"Pairs of expressions that share frames: {release.overlapping_pairs(events)}; they stay.")
-    if annotations_only:
-        rows = release.annotated_videos(events, _source, FIRST_NUMBER)
-    else:
-        from fedn_pipeline.dataset import placement
-
-        folders = placement.unique_folders(_videos(root, problems), problems)
-        rows, events = placement.place(root, folders, events, FIRST_NUMBER, FPS, problems)
-    problems.check()
-    return release.Release(release.videos_table(rows), release.events_table(events), problems.table(), notes)
+    """The release below `root` (part_A, or a folder above), as `reading.read` gives it."""
+    what = "CAS(ME)^3 Part A (CAS(ME)3_part_A_v2.xls)"
+    layout = reading.Layout(what, NAMES, KNOWN_COUNTS, FPS, FIRST_NUMBER, _find, _events, _source, _videos)
+    return reading.read(layout, root, settings, annotations_only)
 
 
 def subject_number(cell):
@@ -72,13 +58,10 @@ def _is_clip(cell):
     return CLIP.fullmatch(workbook.text(cell))
 
 
-def _events(found, missing_offset, problems):
-    """The events, and for each its key in the emotion workbooks (casme3_emotions.key)."""
-    sheet, columns, events, keys = found.sheet, found.columns, [], []
-    repeated = release.repeated_rows(sheet, columns.values(), found.rows)
-    for row in found.rows:
-        cell = {name: sheet.rows[row - 1][column] for name, column in columns.items()}
-        subject, clip = (release.name_of(cell[one], sheet, row, columns[one], problems) for one in ("subject", "clip"))
+def _events(found, settings, annotations_only, problems):
+    sheet, events, keys = found.sheet, [], []
+    for row, cell, repeated in reading.rows_of(found, problems):
+        subject, clip = (release.name_of(cell[one], sheet, row, problems) for one in ("subject", "clip"))
         number = subject_number(subject)
         readable = number is not None and _is_clip(clip)
         video_id = f"spNO.{number}_{clip.lower()}" if readable else ""
@@ -88,14 +71,15 @@ def _events(found, missing_offset, problems):
             problems.repair(video_id, row, "video_letter_case", clip, clip.lower())
         place, frames = (sheet, row, video_id), [cell[name] for name in ("onset", "apex", "offset")]
         kind = release.checked_row(cell["type"], repeated, place, problems)
-        interval = release.interval_of(frames, place, problems, missing_offset, FIRST_NUMBER, FPS)
+        interval = release.interval_of(frames, place, problems, settings["missing_offset"], FIRST_NUMBER, FPS)
         if kind and video_id and interval:
             *within, filled = interval
             events.append(
                 release.Event(video_id, f"spNO.{number}", *within, kind, {"annotated": ""}, sheet, row, filled)
             )
             keys.append(casme3_emotions.key(number, clip, frames))
-    return events, keys
+    notes = casme3_emotions.join(found, events, keys, subject_number, problems)
+    return events, _blinks(found.book(sheet.path)) + notes
 
 
 def _blinks(book):

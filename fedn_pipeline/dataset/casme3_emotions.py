@@ -8,10 +8,10 @@ import re
 from collections import defaultdict, deque
 from dataclasses import dataclass
 
-from fedn_pipeline.dataset import release, search, workbook
+from fedn_pipeline.dataset import reading, release, search, workbook
 from fedn_pipeline.files import InputError
 
-NAMES = re.compile(r"label|emotion", re.I)  # workbooks so named must be readable
+NAMES = re.compile(r"label|emotion", re.I)  # workbooks so named must be readable; others are read if none of them fits
 HEADER = {
     "subject": {"sub", "subject"},
     "clip": {"seq", "filename", "file name", "video"},
@@ -31,9 +31,10 @@ AGREEMENTS = ((0, 1, 2, 3, 4), (0, 1, 2, 4), (0, 1, 2), (0, 1, 3), (0, 1, 4))
 
 @dataclass
 class Emotions:
-    """The rows of one sheet: `keys`, `cells` and `rows` (a person's count), in its order."""
+    """The rows of one sheet: `keys`, `cells` and `rows` (a person's count), in its order; `columns` {name: index}."""
 
     sheet: workbook.Sheet
+    columns: dict
     keys: list
     cells: list
     rows: list
@@ -48,12 +49,12 @@ def key(subject, clip, frames):
     )
 
 
-def join(root, annotations, events, keys, subject_number, problems):
+def join(annotations, events, keys, subject_number, problems):
     """Fill the emotions of `events`, whose `keys` are `key(...)`; sentences on what was found.
 
-    annotations: path of the main workbook. A joined workbook that lacks an expression is irregular.
+    annotations: search.Annotations of the main workbook. A joined workbook that lacks an expression is irregular.
     """
-    found, notes = _emotion_sheets(root, annotations, subject_number)
+    found, notes = _emotion_sheets(annotations, subject_number)
     for kind in ("macro", "micro"):
         chosen = [i for i, event in enumerate(events) if event.expression_type == kind]
         ours = {keys[i][:3] for i in chosen}
@@ -65,6 +66,7 @@ def join(root, annotations, events, keys, subject_number, problems):
         best = max(fits, key=lambda fit: (fit[0], fit[1].sheet.path.name))[1]
         found.remove(best)
         notes.append(f"Emotions of {kind}-expressions: {best.sheet.path.name}, sheet {best.sheet.name}.")
+        reading.refuse_formulas(best.sheet, set(best.columns.values()), best.rows[0], problems)
         notes += _fill([(events[i], keys[i]) for i in chosen], best, problems)
     if all("No workbook" in note for note in notes):
         notes.append(
@@ -76,23 +78,29 @@ def join(root, annotations, events, keys, subject_number, problems):
     return notes
 
 
-def _emotion_sheets(root, annotations, subject_number):
-    """`(every sheet with subjects and emotions below root but in the main workbook, notes)`."""
+def _emotion_sheets(annotations, subject_number):
+    """`(every sheet with subjects and emotions in the other workbooks, notes)`; those named so first."""
+    others = [path for path in annotations.paths if path != annotations.sheet.path]
+    named = [path for path in others if NAMES.search(path.name)]
     found, notes = [], []
-    for path in search.workbooks(root):
-        if path == annotations:
-            continue
+    for path in named:
         try:
-            book = workbook.read(path)
-        except InputError:
-            if NAMES.search(path.name):
-                raise
-            continue  # somebody else's file, which happens to lie there
-        here = [emotions for emotions in (_find(sheet, subject_number) for sheet in book) if emotions]
+            here = _sheets(annotations.book(path), subject_number)
+        except InputError as error:
+            raise InputError(workbook.one_line(f"{error}; {search.REMOVE}")) from error
         found += here
-        if not here and NAMES.search(path.name):
+        if not here:
             notes.append(f"{path.name}: no column of emotions was recognised in it.")
+    for path in [path for path in others if path not in named] if not found else ():
+        try:
+            found += _sheets(annotations.book(path), subject_number)
+        except InputError:  # somebody else's file, which happens to lie there
+            continue
     return found, notes
+
+
+def _sheets(book, subject_number):
+    return [emotions for emotions in (_find(sheet, subject_number) for sheet in book) if emotions]
 
 
 def _find(sheet, subject_number):
@@ -100,23 +108,25 @@ def _find(sheet, subject_number):
     top, columns = workbook.header(sheet.rows, HEADER, {"clip", "onset", "offset"})
     body = sheet.rows[0 if top is None else top + 1 :]
     subjects, words = workbook.columns_of(body, subject_number), workbook.columns_of(body, VOCABULARY.knows)
-    if not subjects or not (words or "emotion" in columns) or workbook.columns_of(body, release.type_of):
+    subject_column = subjects[0] if subjects else columns.get("subject")  # whose cells may be plain numbers
+    if subject_column is None or not (words or "emotion" in columns):
         return None
     if top is None:
-        numeric = [column for column in workbook.columns_of(body, workbook.is_number) if column > subjects[0]]
-        columns = dict(zip(("clip", "onset", "apex", "offset"), [subjects[0] + 1, *numeric[:3]], strict=False))
-    columns |= {"subject": subjects[0], "emotion": columns.get("emotion", words[-1] if words else None)}
+        numeric = [column for column in workbook.columns_of(body, workbook.is_number) if column > subject_column]
+        columns = dict(zip(("clip", "onset", "apex", "offset"), [subject_column + 1, *numeric[:3]], strict=False))
+    columns |= {"subject": subject_column, "emotion": columns.get("emotion", words[-1] if words else None)}
     if not {"onset", "apex", "offset"} <= set(columns):
         return None
-    found = Emotions(sheet, [], [], [])
+    found = Emotions(sheet, columns, [], [], [])
     for number, row in enumerate(body, len(sheet.rows) - len(body) + 1):
-        subject = subject_number(row[columns["subject"]])
+        cell = row[columns["subject"]]
+        subject = int(workbook.number(cell)) if workbook.is_number(cell) else subject_number(cell)
         if subject is not None:
             frames = [row[columns[name]] for name in ("onset", "apex", "offset")]
             found.keys.append(key(subject, row[columns["clip"]], frames))
             found.cells.append(row[columns["emotion"]])
             found.rows.append(number)
-    return found
+    return found if found.rows else None
 
 
 def _fill(keyed_events, emotions, problems):
@@ -132,7 +142,8 @@ def _fill(keyed_events, emotions, problems):
                 i = same.popleft()
                 del waiting[j], free[i]
                 place = emotions.sheet, emotions.rows[i], event.video_id
-                event.emotions["annotated"] = release.emotion_of(emotions.cells[i], VOCABULARY, place, problems)
+                emotion = release.emotion_of(emotions.cells[i], VOCABULARY, event.expression_type, place, problems)
+                event.emotions["annotated"] = emotion
                 if len(parts) < len(AGREEMENTS[0]):
                     before, after = _shown(one), _shown(emotions.keys[i])
                     problems.repair(event.video_id, event.row, "emotion_joined_by_fewer_frames", before, after)

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 from tqdm import tqdm
 
-from fedn_pipeline.dataset import custom_tables, frames, release
+from fedn_pipeline.dataset import custom_tables, frames, release, search
 from fedn_pipeline.faces import video
 from fedn_pipeline.files import InputError
 
@@ -49,9 +49,7 @@ def read(root, settings, annotations_only=False):
     `settings` is the section `dataset`. `split` is `train` for videos with events and `predict` for the others, unless
     the user's videos.csv says. Raises InputError with every problem at once.
     """
-    root, problems, notes = Path(root), release.Problems(settings["strict"]), []
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder (dataset.root)")
+    root, problems, notes = search.check_root(root), release.Problems(settings["strict"]), []
     events_path, videos_path = root / "events.csv", root / "videos.csv"
     if annotations_only:
         found = _unique(_named(events_path, videos_path, settings["fps"]), root, problems)
@@ -66,8 +64,8 @@ def read(root, settings, annotations_only=False):
         found = _measured(found, root, settings["fps"], given, problems)
     axes = {item.video_id: (item.n_frames or None, item.fps or None) for item in found}
     events, subjects = custom_tables.read_events(events_path, names, axes, problems)
+    videos = _videos(found, root, given, subjects, set(events["video_id"]), problems)
     problems.check()
-    videos = _videos(found, given, subjects, set(events["video_id"]), problems)
     notes += _notes(videos, events, events_path)
     return release.Release(videos, events, problems.table(), notes)
 
@@ -232,7 +230,7 @@ def _openface_clock(path):
     return float(usual[0] if usual else fps), int(table["frame"].iloc[-1])
 
 
-def _videos(found, given, subjects, with_events, problems):
+def _videos(found, root, given, subjects, with_events, problems):
     """videos.csv: subject, split and the user's own columns beside what was measured."""
     rows = []
     for item in found:
@@ -246,6 +244,12 @@ def _videos(found, given, subjects, with_events, problems):
         if item.n_frames:
             row |= {"source": item.path.as_posix(), **{name: getattr(item, name) for name in FACTS}}
         rows.append(row)
+    chosen = custom_tables.one_spelling(row["subject"] for row in rows)
+    for row in rows:
+        subject, row["subject"] = row["subject"], chosen[row["subject"].casefold()]
+        if subject != row["subject"]:
+            before = f"{subject}, else {row['subject']}"
+            problems.fault(root, None, "subject_spelling", row["video_id"], before, row["subject"])
     videos = release.videos_table(rows)
     columns = dict.fromkeys(name for own in given.values() for name in own if name not in ("subject", "fps"))
     for name in columns:

@@ -161,7 +161,7 @@ def read_events(path, names, videos, problems):
             problems.fault(path, line, "duplicate_row", video_id, f"as row {first[key]}", "dropped")
             continue
         events.append(event)
-    _one_spelling(events, path, problems)
+    _one_spelling_of_emotions(events, path, problems)
     return _table(events), subjects
 
 
@@ -207,18 +207,23 @@ def _interval(row, times, n_frames, fps, place):
     return {"onset": onset, "apex": apex, "offset": offset}
 
 
-def _one_spelling(events, path, problems):
-    """One spelling for emotions that differ only by case: the commonest; and none empty where others are named."""
-    counts = Counter(event["emotion"] for event in events)
+def one_spelling(words):
+    """`{word in lower case: its commonest spelling}` of words that may differ by case."""
     chosen = {}
-    for emotion, _ in counts.most_common():
-        chosen.setdefault(emotion.casefold(), emotion)
+    for word, _ in Counter(words).most_common():
+        chosen.setdefault(word.casefold(), word)
+    return chosen
+
+
+def _one_spelling_of_emotions(events, path, problems):
+    """One spelling for emotions that differ only by case; and none empty where others are named."""
+    chosen = one_spelling(event["emotion"] for event in events)
     for event in events:
         emotion, one = event["emotion"], chosen[event["emotion"].casefold()]
         if emotion != one:
             problems.fault(path, event["line"], "emotion_spelling", event["video_id"], f"{emotion}, else {one}", one)
             event["emotion"] = one
-        if not emotion and len(counts) > 1:
+        if not emotion and len(chosen) > 1:
             problems.fault(path, event["line"], "emotion_missing", event["video_id"], "", "empty")
 
 

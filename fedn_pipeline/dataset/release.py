@@ -4,8 +4,9 @@ Between the readers (casme2.py, casme3.py, samm.py, custom.py), which know one r
 writes the tables. The traps that datasets.md lists are repaired whatever `dataset.strict` says; everything else is a
 fault: an error in strict mode, all faults at once, else repaired or dropped. Either way a row of data_issues.csv.
 
-One exception. Where a sheet has exactly the row counts of a known release, what is odd in a row is the owners' own
-and no damage of this copy: it is repaired or kept, recorded, and never refused (`Problems.known_release`).
+One exception. Where a sheet has exactly the row counts of a known release, what is odd in a row is taken for the
+owners' own, not for damage of this copy: it is repaired or kept, and recorded (`Problems.known_release`). That holds as
+long as no row is lost, and never for a macro-expression's unknown emotion or for a frame that is no number.
 """
 
 import difflib
@@ -43,6 +44,7 @@ SENTENCES = {  # the rules of data_issues.csv as an error says them
     "apex_outside": "the apex lies outside the interval",
     "shorter_than_a_frame": "the interval is shorter than one frame",
     "two_subjects": "a video of two subjects",
+    "subject_spelling": "a subject is spelt in two ways",
     "unknown_column": "unknown column",
     "no_such_video": "no such video",
     "several_videos": "the name means several videos",
@@ -95,9 +97,10 @@ class Vocabulary:
 class Problems:
     """Collects what is wrong; row numbers are those that a person sees in the sheet (the first is 1)."""
 
-    def __init__(self, strict):
+    def __init__(self, strict, known_release=False):
         self.strict = strict
-        self.known_release = False
+        self.known_release = known_release
+        self.n_lost = 0  # rows that a known release would lose, which shows that it is none
         self.issues = []
         self.lines = []
         self.faults = 0
@@ -119,13 +122,14 @@ class Problems:
     def irregular(self, file, row, rule, video_id="", before="", after=""):
         """What is odd in one row of annotations: recorded where the release is a known one, else a fault."""
         if self.known_release:
+            self.n_lost += after == "dropped"
             self.repair(video_id, row, rule, before, after)
         else:
             self.fault(file, row, rule, video_id, before, after)
 
     def refuse(self, file, row, rule):
         """An error in any mode."""
-        self.lines.append((str(file), 0 if row in (None, "") else int(row), rule))
+        self.lines.append((workbook.one_line(file), 0 if row in (None, "") else int(row), workbook.one_line(rule)))
 
     def include(self, error):
         """The lines of an InputError of another check."""
@@ -151,25 +155,20 @@ class Problems:
         return pd.DataFrame(self.issues, columns=ISSUE_COLUMNS, dtype=object)
 
 
-def name_of(cell, sheet, row, column, problems):
+def name_of(cell, sheet, row, problems):
     """A cell that becomes part of a name, as text; refused if it could be a path, a formula or a control sequence."""
     name = workbook.text(cell)
-    hostile = name.startswith("=") or not name.isprintable() or re.search(r"[/\\]|^~", name)
-    if (row, column) in sheet.formulas:
-        problems.refuse(sheet.file, row, "a name is a formula; names must be plain text")
-    elif hostile:
-        problems.refuse(
-            sheet.file, row, f"{name[:60]!r} is no name: paths, formulas and control characters are refused"
-        )
-    else:
+    if not name.startswith("=") and name.isprintable() and not re.search(r"[/\\]|^~", name):
         return name
+    problems.refuse(sheet.file, row, f"{name[:60]!r} is no name: paths, formulas and control characters are refused")
     return ""
 
 
-def emotion_of(cell, vocabulary, place, problems):
+def emotion_of(cell, vocabulary, kind, place, problems):
     """The emotion that a cell means, in the vocabulary's spelling; "" if there is none.
 
-    An unknown one stays as it is in a known release, and is dropped else. place: `(sheet, row, video_id)`.
+    An unknown one of a micro-expression (`kind`) stays as it is in a known release; else it is a fault. place: `(sheet,
+    row, video_id)`.
     """
     sheet, row, video_id = place
     found = workbook.word(cell)
@@ -191,22 +190,24 @@ def emotion_of(cell, vocabulary, place, problems):
         emotion = vocabulary.aliases.get(near[0], near[0])
         problems.irregular(sheet.file, row, "emotion_spelling", video_id, found, emotion)
         return emotion
-    kept = found if problems.known_release else ""
-    problems.irregular(sheet.file, row, "unknown_emotion", video_id, found, kept)
-    return kept
+    if problems.known_release and kind == "micro":
+        problems.repair(video_id, row, "unknown_emotion", found, found)
+        return found
+    problems.fault(sheet.file, row, "unknown_emotion", video_id, found)
+    return ""
 
 
 def checked_row(cell, repeated, place, problems):
-    """Expression type of a row by its type `cell`; None if the row is dropped: no type, or a row pasted twice.
+    """Expression type of a row by its type `cell`; None if the row is dropped: no type, or `repeated` (pasted twice).
 
-    repeated: what `repeated_rows` gave. In a known release a repeated row stays.
+    In a known release a repeated row stays.
     """
     sheet, row, video_id = place
     kind = type_of(cell)
     if kind is None:
         shown = repr(workbook.text(cell)[:60])
         problems.irregular(sheet.file, row, "unknown_type", video_id, shown, "dropped")
-    if row not in repeated:
+    if not repeated:
         return kind
     problems.irregular(sheet.file, row, "duplicate_row", video_id, "", "kept" if problems.known_release else "dropped")
     return kind if problems.known_release else None
@@ -247,7 +248,7 @@ def interval_of(cells, place, problems, missing_offset, first_number, fps):
     if filled:
         coded = offset is not None and offset > 0
         offset = _stand_in(onset, apex, missing_offset, fps)
-        after = "dropped" if offset is None else f"offset {offset}"
+        after = "dropped by dataset.missing_offset" if offset is None else f"offset {offset}"
         if coded:
             problems.irregular(sheet.file, row, "offset_before_onset", video_id, before, after)
         else:
@@ -259,16 +260,6 @@ def interval_of(cells, place, problems, missing_offset, first_number, fps):
         problems.repair(video_id, row, rule, before, "apex empty")
         apex = None
     return onset - first_number, None if apex is None else apex - first_number, offset - first_number, filled
-
-
-def repeated_rows(sheet, columns, rows):
-    """The rows (numbers) that repeat an earlier one of `rows` in all cells from the first to the last used column."""
-    first, repeated = {}, set()
-    for row in rows:
-        key = tuple(workbook.word(cell) for cell in sheet.rows[row - 1][min(columns) : max(columns) + 1])
-        if first.setdefault(key, row) != row:
-            repeated.add(row)
-    return repeated
 
 
 def events_table(events):
@@ -328,7 +319,7 @@ def overlapping_pairs(events):
 
 
 def _frame_number(cell, place, problems):
-    """A frame number; None if the cell is empty. Text around one number is dropped, a fraction too."""
+    """A frame number; None if the cell is empty or holds none. Words around one number are dropped, a fraction too."""
     sheet, row, video_id = place
     try:
         value = workbook.number(cell)
@@ -336,9 +327,10 @@ def _frame_number(cell, place, problems):
             return None if value is None else int(value)
         read = int(value) if abs(value) <= LAST_FRAME else None
     except ValueError:
-        digits = re.findall(r"\d+", workbook.text(cell))
-        read = int(digits[0]) if len(digits) == 1 and int(digits[0]) <= LAST_FRAME else None
-    problems.irregular(sheet.file, row, "not_a_frame_number", video_id, repr(workbook.text(cell)[:60]), _shown(read))
+        digits = re.findall(r"(?<![\w.,])[0-9]+(?![\w.,])", workbook.text(cell))  # not of `3oo`
+        read = int(digits[0]) if len(digits) == 1 and len(digits[0]) < len(str(LAST_FRAME)) else None
+    report = problems.fault if read is None else problems.irregular
+    report(sheet.file, row, "not_a_frame_number", video_id, repr(workbook.text(cell)[:60]), _shown(read))
     return read
 
 

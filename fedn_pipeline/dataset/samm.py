@@ -2,12 +2,12 @@
 
 One reader of stage `dataset`. The header stands below some lines of title. Files and annotations count from 1.
 Macro-expressions with onset 0 are extremely long: dropped, as published code does. Layout: datasets.md; row counts of
-the release: Yap et al. (2020). A sheet that has them is the known release, whose oddities are recorded, not refused.
+the release: Yap et al. (2020). A sheet that has them is the known release (release.py).
 """
 
 import re
 
-from fedn_pipeline.dataset import release, search, workbook
+from fedn_pipeline.dataset import reading, release, search, workbook
 
 FPS = 200
 FIRST_NUMBER = 1
@@ -25,22 +25,10 @@ VIDEO_FOLDER = re.compile(r"([0-9]{3})_([0-9]+)")  # 006_1
 
 
 def read(root, settings, annotations_only):
-    """The release below `root` (its own folder, or one above). Raises InputError with every problem at once."""
-    root, problems = search.check_root(root), release.Problems(settings["strict"])
+    """The release below `root`, as `reading.read` gives it."""
     what = "SAMM Long Videos (SAMM_LongVideos_V3_Release.xlsx)"
-    found, notes = search.annotations(root, NAMES, _find, KNOWN_COUNTS, what)
-    problems.known_release = found.counts in KNOWN_COUNTS
-    events = _events(found, settings["missing_offset"], problems)
-    notes.append("There are no emotions: only spotting (model.recognition: false) is possible.")
-    if annotations_only:
-        rows = release.annotated_videos(events, lambda event: f"SAMM_longvideos/{event.video_id}", FIRST_NUMBER)
-    else:
-        from fedn_pipeline.dataset import placement
-
-        folders = placement.unique_folders(_videos(root, problems), problems)
-        rows, events = placement.place(root, folders, events, FIRST_NUMBER, FPS, problems)
-    problems.check()
-    return release.Release(release.videos_table(rows), release.events_table(events), problems.table(), notes)
+    layout = reading.Layout(what, NAMES, KNOWN_COUNTS, FPS, FIRST_NUMBER, _find, _events, _source, _videos)
+    return reading.read(layout, root, settings, annotations_only)
 
 
 def _find(sheet):
@@ -53,16 +41,14 @@ def _find(sheet):
 
 def _clip(cell):
     """`(subject, video)` of `006_1_2`: 006 and 006_1; None for another text."""
-    match = CLIP.fullmatch(workbook.text(cell))
+    match = CLIP.fullmatch(workbook.text(cell).replace(" ", ""))
     return (match[1].zfill(3), f"{match[1].zfill(3)}_{int(match[2])}") if match else None
 
 
-def _events(found, missing_offset, problems):
-    sheet, columns, events = found.sheet, found.columns, []
-    repeated = release.repeated_rows(sheet, columns.values(), found.rows)
-    for row in found.rows:
-        cell = {name: sheet.rows[row - 1][column] for name, column in columns.items()}
-        name = release.name_of(cell["clip"], sheet, row, columns["clip"], problems)
+def _events(found, settings, annotations_only, problems):
+    sheet, events = found.sheet, []
+    for row, cell, repeated in reading.rows_of(found, problems):
+        name = release.name_of(cell["clip"], sheet, row, problems)
         subject, video_id = _clip(name) or ("", "")
         place = sheet, row, video_id
         kind = release.checked_row(cell["type"], repeated, place, problems)
@@ -73,11 +59,16 @@ def _events(found, missing_offset, problems):
             problems.repair(video_id, row, "extremely_long_macro", shown, "dropped")
             continue
         frames = [cell[one] for one in ("onset", "apex", "offset")]
-        interval = release.interval_of(frames, place, problems, missing_offset, FIRST_NUMBER, FPS)
+        interval = release.interval_of(frames, place, problems, settings["missing_offset"], FIRST_NUMBER, FPS)
         if kind and video_id and interval:
             *within, filled = interval
             events.append(release.Event(video_id, subject, *within, kind, {"annotated": ""}, sheet, row, filled))
-    return events
+    return events, ["There are no emotions: only spotting (model.recognition: false) is possible."]
+
+
+def _source(event):
+    """Where the frames of an event's video would lie."""
+    return f"SAMM_longvideos/{event.video_id}"
 
 
 def _videos(root, problems):

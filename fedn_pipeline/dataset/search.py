@@ -22,6 +22,7 @@ FRAME_FOLDER = re.compile(
     r"(raw_?(pic|video)s?.*|longvideo.*|selected_?pic.*|cropped.*|color|depth|s\d+|spno\.?\d+|\d{3}_\d+|\d+_\d{4}.*)",
     re.I,
 )
+REMOVE = "remove or rename it if it is not needed"
 WORKBOOK = re.compile(r"[^.~].*\.(xlsx|xlsm|xls)", re.I)  # not `~$lock.xlsx`, not macOS's `._copy.xlsx`
 
 
@@ -29,7 +30,7 @@ def workbooks(root):
     """Paths of the workbooks at most DEPTH levels below `root`, nearest first, then by name."""
     found = []
     for depth, _, entries in _folders(root, DEPTH, FRAME_FOLDER.fullmatch):
-        found += [(depth, entry.path) for entry in entries if WORKBOOK.fullmatch(entry.name) and entry.is_file()]
+        found += [(depth, entry.path) for entry in entries if WORKBOOK.fullmatch(entry.name) and _is(entry.is_file)]
     return [Path(path) for _, path in sorted(found)]
 
 
@@ -40,23 +41,37 @@ def parents_of(root, is_member):
     """
     found = []
     for depth, path, entries in _folders(root, DEPTH, is_member):
-        if any(entry.is_dir() and is_member(entry.name) for entry in entries):
+        if any(_is(entry.is_dir) and is_member(entry.name) for entry in entries):
             found.append((depth, path))
     return [Path(path) for _, path in sorted(found)]
 
 
 def members(folder, is_member, files=False):
     """The folders (or the files) in `folder` whose name `is_member` accepts, sorted by name."""
-    with os.scandir(folder) as entries:
-        chosen = [entry for entry in entries if is_member(entry.name) and (files or entry.is_dir())]
+    try:
+        with os.scandir(folder) as entries:
+            chosen = [entry for entry in entries if is_member(entry.name) and (files or _is(entry.is_dir))]
+    except PermissionError:
+        raise InputError(f"{folder}: may not be read (dataset.root)") from None
     return [Path(entry.path) for entry in sorted(chosen, key=lambda entry: entry.name)]
 
 
 def check_root(root):
     """`root` as an existing folder; InputError else."""
-    if not Path(root).is_dir():
-        raise InputError(f"{root}: no such folder (dataset.root)")
-    return Path(root)
+    root = Path(root)
+    if root.is_file():
+        raise InputError(f"{workbook.one_line(root)}: a file, not a folder: give its folder (dataset.root)")
+    if not root.is_dir():
+        raise InputError(f"{workbook.one_line(root)}: no such folder (dataset.root)")
+    return root
+
+
+def _is(test):
+    """What `test`, a question to a folder's entry, answers; a link that leads to itself is neither file nor folder."""
+    try:
+        return test()
+    except OSError:
+        return False
 
 
 def _folders(root, depth, passed_by):
@@ -75,21 +90,29 @@ def _folders(root, depth, passed_by):
             continue
         yield level, path, entries
         if level < depth:
-            inner = [entry for entry in entries if entry.is_dir() and entry.name[0] != "."]
+            inner = [entry for entry in entries if _is(entry.is_dir) and entry.name[0] != "."]
             waiting.extend((level + 1, entry.path) for entry in inner if not passed_by(entry.name))
 
 
 @dataclass
 class Annotations:
     """The sheet that holds a release's annotations: `rows` (numbers of the rows that are expressions, a person's
-    count), `columns` {name: index}, `counts` (macro, micro), and `book`, all sheets of its workbook.
+    count), `columns` {name: index}, `counts` (macro, micro). `paths`: all workbooks that were found; `books`: {path:
+    sheets} of those that were parsed.
     """
 
     sheet: workbook.Sheet
     columns: dict
     rows: list
     counts: tuple
-    book: list = field(default_factory=list)
+    paths: list = field(default_factory=list)
+    books: dict = field(default_factory=dict)
+
+    def book(self, path):
+        """All sheets of one of `paths`, parsed once. Raises InputError as `workbook.read` does."""
+        if path not in self.books:
+            self.books[path] = workbook.read(path)
+        return self.books[path]
 
 
 def annotations(root, patterns, find, known_counts, what):
@@ -104,24 +127,25 @@ def annotations(root, patterns, find, known_counts, what):
         path: next((i for i, name in enumerate(patterns) if re.search(name, path.name, re.I)), None) for path in paths
     }
     named = sorted((path for path in paths if ranks[path] is not None), key=lambda path: ranks[path])
-    found, unreadable = [], []
+    found, books, unreadable = [], {}, []
     for path in named or paths:
         try:
-            book = workbook.read(path)
+            books[path] = workbook.read(path)
         except InputError as error:
-            if named:
-                raise
-            unreadable.append(f"{error}")
+            unreadable.append(workbook.one_line(error))
             continue
-        seen = [annotated for annotated in map(find, book) if annotated]
-        for annotated in sorted(seen, key=lambda annotated: -len(annotated.rows)):
-            annotated.book = book
-            found.append(annotated)
+        seen = [annotated for annotated in map(find, books[path]) if annotated]
+        found += sorted(seen, key=lambda annotated: -len(annotated.rows))
+    if named and unreadable:
+        raise InputError("\n".join(line + (f"; {REMOVE}" if found else "") for line in unreadable))
     if not found:
-        looked = ", ".join(path.name for path in named or paths) or "no workbook"
-        raise InputError("\n".join([f"{root}: no annotations of {what} found; looked at: {looked}", *unreadable]))
+        looked = "looked at: " + ", ".join(path.name for path in named or paths)
+        looked = looked if paths else f"there is no workbook in it, nor in the folders to {DEPTH} levels below"
+        nothing = workbook.one_line(f"{root}: no annotations of {what} found; {looked}")
+        raise InputError("\n".join([nothing, *unreadable]))
     order = list(known_counts)
     best = min(found, key=lambda one: order.index(one.counts) if one.counts in order else len(order))
+    best.paths, best.books = paths, books
     macro, micro = best.counts
     notes = [
         f"Annotations: {best.sheet.path.name}, sheet {best.sheet.name}: {macro} macro and {micro} micro rows, "
@@ -139,14 +163,13 @@ def annotations(root, patterns, find, known_counts, what):
 def expressions(sheet, columns, n_above):
     """Annotations of a sheet whose columns are known: its rows, below the first `n_above`, that are expressions.
 
-    A row counts if it has an expression type, or two of onset, apex and offset; titles and totals do not.
+    A row counts if it has an expression type and a frame or a clip's name, or two frames; titles and totals do not.
     """
     rows, counts = [], {"macro": 0, "micro": 0}
     for number, row in enumerate(sheet.rows[n_above:], n_above + 1):
-        kind = type_of(row[columns["type"]])
+        kind, clip = type_of(row[columns["type"]]), row[columns["clip"]]
         n_frames = sum(workbook.is_number(row[columns[name]]) for name in ("onset", "apex", "offset"))
-        if kind or n_frames >= 2:
+        if n_frames >= 2 or (kind and (n_frames or (workbook.text(clip) and not workbook.is_number(clip)))):
             rows.append(number)
-        if kind:
-            counts[kind] += 1
+            counts[kind] = counts.get(kind, 0) + 1
     return Annotations(sheet, columns, rows, (counts["macro"], counts["micro"])) if rows else None

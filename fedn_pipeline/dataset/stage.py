@@ -20,8 +20,12 @@ def run(reader, root, out, settings, labels=None, types=("macro",), annotations_
     settings: section `dataset` of the configuration. labels: only this label set, else all. types: only these
     expression types. Raises InputError, and has written nothing then.
     """
-    if Path(out).resolve() == Path(root).resolve():
+    out = Path(out)
+    if out.resolve() == Path(root).resolve():
         raise InputError(f"{out}: --out must not be the release's own folder: it would overwrite tables of yours")
+    for path in (out, *out.parents):
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path}: a file, but --out needs a folder: give another one")
     release = READERS[reader](Path(root), settings, annotations_only)
     label_sets = list(dict.fromkeys(release.events["label_set"]))
     if labels is not None and label_sets and not {labels, ""} & set(label_sets):
@@ -30,7 +34,6 @@ def run(reader, root, out, settings, labels=None, types=("macro",), annotations_
     events = release.events[release.events["label_set"].isin(chosen)]
     written, _ = tables.ground_truth(events, types)
     text = _text(reader, release, events, written, chosen, types)
-    out = Path(out)
     tables.write_videos(out / "videos.csv", release.videos)
     tables.write_events(out / "events.csv", written)
     files.write_csv(out / "data_issues.csv", release.issues)

@@ -2,7 +2,7 @@
 
 What the readers of the licensed releases stand on. Nothing is trusted: the size is checked before anything is
 unpacked, python-calamine parses in a process of its own (workbook_cells.py), every error becomes one line, and no
-formula is ever evaluated.
+formula is ever evaluated. An .xls does not show which of its cells are formulas: their last values are read.
 """
 
 import json
@@ -17,7 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
 
-from fedn_pipeline.dataset.workbook_cells import MAX_CELLS
+from fedn_pipeline.dataset.workbook_cells import MAX_CELLS, cell_name
 from fedn_pipeline.files import InputError
 
 # The largest real workbook (4206 rows) is below 1 MB and unpacks to some MB; beyond these it is a bomb, or no
@@ -37,17 +37,21 @@ CELL = re.compile(
 )  # a cell with content, and whether that is a formula
 UNPLACED_CELL = re.compile(rb"<(?:\w{1,9}:)?c(?=[\s>])(?![^<>]*\br=)[^<>/]*>")
 ROW_NUMBER = re.compile(rb"<(?:\w{1,9}:)?row\b[^<>]*?\br=[\"'](\d{1,7})[\"']")
+SHEET_ROWS, SHEET_COLUMNS = 1_048_576, 16_384  # of a full .xlsx
 EMPTY_WORDS = {"", "nan", "null", "none", "n/a", "na", "-", "--", "/", "\\"}
 
 
 @dataclass
 class Sheet:
-    """One sheet: `rows[i][j]` is the cell in row i + 1 (as a person counts), "" where empty; rows of equal length."""
+    """One sheet: `rows[i][j]` is the cell in row i + 1 (as a person counts), "" where empty; rows of equal length.
+
+    `formulas`: the cells with a formula, `(row as a person counts, column from 0)`; none are seen in an .xls.
+    """
 
     path: Path
     name: str
     rows: list
-    formulas: set = field(default_factory=set)  # (row as a person counts, column from 0)
+    formulas: set = field(default_factory=set)
 
     @property
     def file(self):
@@ -57,9 +61,13 @@ class Sheet:
 def read(path):
     """All worksheets of a workbook, in its order. InputError (one line) if it is none, or unreasonably large."""
     path = Path(path)
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise InputError(f"{path}: {path.stat().st_size} bytes are too many for a workbook of annotations")
-    content = path.read_bytes()
+    try:
+        n_bytes = path.stat().st_size
+        content = path.read_bytes() if n_bytes <= MAX_FILE_BYTES else b""
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    if n_bytes > MAX_FILE_BYTES:
+        raise InputError(f"{path}: {n_bytes} bytes are too many for a workbook of annotations")
     formulas = {}
     if content.startswith(b"PK"):
         formulas = _unpacked_safely(path, content)
@@ -85,17 +93,20 @@ def _cells(path, content):
 
 
 def text(cell):
-    """A cell as text: whole numbers without `.0`, forms unified, no invisible characters, no outer spaces."""
+    """A cell as text: whole numbers without `.0`, forms unified, no invisible characters, no outer spaces.
+
+    Inner spaces are single, and so is a line break; other control characters stay, to be refused.
+    """
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
     unified = unicodedata.normalize("NFKC", str(cell))
     cleaned = "".join(c for c in unified if c.isascii() or unicodedata.category(c) != "Cf").strip()
-    return "" if cleaned.lower() == "nan" else cleaned
+    return "" if cleaned.lower() == "nan" else re.sub(r"[ \t\r\n]+", " ", cleaned)
 
 
 def word(cell):
-    """A cell as a word to compare: lower case, single spaces."""
-    return " ".join(text(cell).lower().split())
+    """A cell as a word to compare: in lower case."""
+    return text(cell).lower()
 
 
 def number(cell):
@@ -176,17 +187,20 @@ def _sheet_parts(parts):
 
 def _checked_cells(path, name, xml):
     """The cells of a sheet that hold a formula; InputError if the sheet spans more than MAX_CELLS."""
-    n_rows, n_columns, formulas = 0, 0, set()
+    n_rows, n_columns, farthest, formulas = 0, 0, (0, 1, 0), set()
     for letters, digits, formula in CELL.findall(xml):
         row, column = int(digits), _column(letters)
         n_rows, n_columns = max(n_rows, row), max(n_columns, column + 1)
+        farthest = max(farthest, (max(row / SHEET_ROWS, column / SHEET_COLUMNS), row, column))
         if formula:
             formulas.add((row, column))
     if UNPLACED_CELL.search(xml):
         n_rows = max([n_rows, xml.count(b"<row"), *map(int, ROW_NUMBER.findall(xml))])
         n_columns = max(n_columns, *(len(UNPLACED_CELL.findall(row)) for row in xml.split(b"<row")))
+        farthest = 1, n_rows, n_columns - 1
     if n_rows * n_columns > MAX_CELLS:
-        raise InputError(f"{path}: sheet {one_line(name)} spans {n_rows} x {n_columns} cells: too many for annotations")
+        spans = f"spans {n_rows} x {n_columns} cells, the farthest is {cell_name(*farthest[1:])}"
+        raise InputError(f"{path}: sheet {one_line(name)} {spans}: too many for annotations")
     return formulas
 
 

@@ -27,9 +27,18 @@ def main():
         sheet = book.get_sheet_by_name(name)
         n_rows, n_columns = (last + 1 for last in sheet.end or (-1, -1))
         if n_rows * n_columns > MAX_CELLS:
-            sys.exit(f"a sheet spans {n_rows} x {n_columns} cells: too many for annotations")
+            last = cell_name(n_rows, n_columns - 1)
+            sys.exit(f"a sheet spans {n_rows} x {n_columns} cells, the farthest is {last}: too many for annotations")
         cells[name] = sheet.to_python(skip_empty_area=False)
     json.dump(cells, sys.stdout, default=_plain)
+
+
+def cell_name(row, column):
+    """`B4` of row 4 (as a person counts) and column 1 (from 0)."""
+    letters = ""
+    while column >= 0:
+        letters, column = chr(ord("A") + column % 26) + letters, column // 26 - 1
+    return f"{letters}{row}"
 
 
 def _plain(cell):

@@ -1,11 +1,12 @@
 """A folder of numbered images on one fixed frame axis: the counterpart of video.py, in the same terms.
 
 Frame k is the image numbered k + first_number, whether or not its neighbours are there. Where an image is absent or
-damaged (0 bytes, cut short, not decodable, another size than the first good one) the previous good picture stands in,
-before the first good one that one. Such a frame is marked as damaged and still counts as a frame, with landmarks of
+damaged (0 bytes, cut short, not decodable, another size than most) the previous good picture stands in, before the
+first good one that one. Such a frame is marked as damaged and still counts as a frame, with landmarks of
 its own (datasets.md). Damage that leaves a picture decodable cannot be seen and is not marked.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class ImagesInfo:
         for count, fault in (
             (n_missing, "have no image"),
             (self.n_damaged - n_missing - self.resized, "have a damaged image"),
-            (self.resized, f"have an image that is not {self.width} x {self.height} px as the first one"),
+            (self.resized, f"have an image that is not {self.width} x {self.height} px as most"),
         ):
             if count:
                 found.append(f"{count} of {self.n_frames} frames {fault}; they repeat the picture before")
@@ -53,7 +54,8 @@ class ImagesInfo:
 def probe(folder, fps, first_number=None):
     """Decode every image of `folder` once and return its ImagesInfo; `first_number` as in `frames.first_of`.
 
-    Raises InputError for a folder that does not exist or holds no decodable image, and without a frame rate.
+    Raises InputError without a frame rate, for a folder that does not exist, and where more than half of the images are
+    damaged or have another size than the commonest.
     """
     if not fps:
         raise InputError(f"{folder}: a folder of images has no frame rate of its own; give one with --fps")
@@ -62,22 +64,25 @@ def probe(folder, fps, first_number=None):
         raise InputError(f"{folder}: the folder holds no numbered images")
     first_number = first_of(images, first_number)
     count = n_frames(images, first_number, folder)
-    missing, resized, good, shape = np.ones(count, dtype=bool), 0, {}, None
-    for number, path in images.items():
-        frame = number - first_number
-        missing[frame] = False
-        found = read_shape(path)
-        shape = shape or found
-        if found and found == shape:
-            good[frame] = path
-        resized += found not in (None, shape)
-    if not good:
+    shapes = {number: read_shape(path) for number, path in images.items()}
+    decoded = [found for found in shapes.values() if found]
+    if not decoded:
         raise InputError(f"{folder}: none of the {len(images)} images can be decoded")
-    damaged, files, path = np.ones(count, dtype=bool), [], next(iter(good.values()))
+    ((shape, n_good),) = Counter(decoded).most_common(1)
+    if 2 * n_good < len(images):
+        raise InputError(
+            f"{folder}: only {n_good} of {len(images)} images can be decoded and have the same size, "
+            f"{shape[1]} x {shape[0]} px"
+        )
+    good = {number - first_number: path for number, path in images.items() if shapes[number] == shape}
+    missing, damaged = np.ones(count, dtype=bool), np.ones(count, dtype=bool)
+    missing[[number - first_number for number in images]] = False
     damaged[list(good)] = False
+    files, path = [], next(iter(good.values()))
     for frame in range(count):
         path = good.get(frame, path)
         files.append(path)
+    resized = len(decoded) - n_good
     return ImagesInfo(count, float(fps), shape[1], shape[0], damaged, missing, files, resized)
 
 

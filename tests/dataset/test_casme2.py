@@ -110,33 +110,65 @@ def test_info_workbook_with_headers(tmp_path):
 
 
 def test_of_several_workbooks_the_known_release_is_used(tmp_path):
-    small(tmp_path / "CAS(ME)^2code_final.xlsx")
-    casme2_book(tmp_path / "CAS(ME)^2code_final(Updated).xlsx", casme2_rows())
+    small(tmp_path / "CAS(ME)^2code_final(Updated).xlsx")  # the first by name
+    casme2_book(tmp_path / "CAS(ME)^2code_final.xlsx", casme2_rows())
     release = casme2.read(tmp_path, settings(), annotations_only=True)
     assert len(macro(release, "annotated")) == 300
-    assert (
-        "code_final(Updated).xlsx" in release.notes[0]
-        and release.notes[1] == "Not used: CAS(ME)^2code_final.xlsx (CASFEcode_final)."
-    )
+    assert "CAS(ME)^2code_final.xlsx" in release.notes[0]
+    assert release.notes[1] == "Not used: CAS(ME)^2code_final(Updated).xlsx (CASFEcode_final)."
 
 
-def test_unknown_oddities_of_the_known_release_are_never_refused(tmp_path):
+def test_oddities_of_the_known_release_are_recorded(tmp_path):
     rows = casme2_rows()
     rows[100][4] = rows[100][2] - 10  # offset before onset
     rows[101][1] = "sadness7_1"  # no film of that name
-    rows[102][8] = "boredom"
+    rows[102][8] = "angre"
     rows[103][6] = ""
     rows[104] = list(rows[103])
-    rows[105][2] = "3oo"
     rows[106][2] = "about 310"
-    rows[107][0] = 99
+    rows[107][0] = 99  # no folder of that subject
+    rows[340][8] = "boredom"  # of a micro-expression
     casme2_book(tmp_path / "code_final.xlsx", rows)
     release = casme2.read(tmp_path, settings(), annotations_only=True)
     found = rules(release)
     known = ("offset_before_onset", "unknown_clip", "unknown_emotion", "emotion_missing", "duplicate_row")
-    assert all(found[rule] for rule in (*known, "not_a_frame_number", "unknown_subject"))
-    assert len(macro(release, "annotated")) == 299  # only subject 99 cannot be placed
-    assert "s15_sadness7" in set(release.videos["video_id"])
+    assert (
+        all(found[rule] for rule in (*known, "not_a_frame_number", "unknown_subject"))
+        and found["emotion_spelling"] == 2
+    )
+    assert len(macro(release, "annotated")) == 300 and "boredom" in set(release.events["emotion"])
+    assert {"s15_sadness7", "subject99_0101"} <= set(release.videos["video_id"])
+    assert "Not in the naming rules, so named after the sheet: sadness7, subject99." in release.notes
+
+
+def test_what_is_no_oddity_of_a_known_release(tmp_path):
+    rows = casme2_rows()
+    rows[102][8], rows[105][2], rows[106][4] = "boredom", "3oo", "abc"
+    rows[104] = list(rows[103])
+    casme2_book(tmp_path / "code_final.xlsx", rows)
+    *lines, _ = refused(tmp_path)
+    assert [line.partition(": row ")[2] for line in lines] == [
+        "103: unknown emotion (boredom)",
+        "106: a frame number is no whole number ('3oo')",
+        "107: a frame number is no whole number ('abc')",
+    ]
+    rows[200][7] = "gesture"
+    rows[200:] = [*rows[200:], [1, "anger1_9", 7001, 7005, 7009, "4", "others", "macro-expression", "fear"]]
+    casme2_book(tmp_path / "code_final.xlsx", rows)
+    *lines, _ = refused(tmp_path)  # a row would be lost: no known release, and the repeated row is a fault as well
+    assert len(lines) == 6 and any("row 105: the row repeats an earlier one" in line for line in lines)
+
+
+def test_totals_at_the_foot_are_no_expressions(tmp_path, full):
+    foot = [
+        [],
+        [None] * 7 + ["Macro-expression: 300"],
+        ["Micro-expression", 57],
+        [None] * 7 + ["macro-expression", 300],
+    ]
+    casme2_book(tmp_path / "code_final.xlsx", casme2_rows() + foot)
+    release = casme2.read(tmp_path, settings(), annotations_only=True)
+    assert len(release.events) == len(full.events) and "those of the release" in release.notes[0]
 
 
 def test_all_faults_of_another_file_at_once(tmp_path):
@@ -184,11 +216,129 @@ def test_hostile_names_are_refused_in_any_mode(tmp_path, name):
     assert len(lines) == 1 and "row 4" in lines[0] and ("refused" in lines[0] or "formula" in lines[0])
 
 
+@pytest.mark.parametrize("cell", ["A4", "C4", "E4", "G4", "H4"])
+def test_formulas_are_refused_wherever_they_stand(tmp_path, cell):
+    book = small(tmp_path / "code_final.xlsx", [[1, "anger2_1", 10, 20, 30, "4", "others", "macro-expression", "fear"]])
+    edited = openpyxl.load_workbook(book)
+    edited["CASFEcode_final"][cell] = "=1+1"
+    edited["CASFEcode_final"]["F4"] = "=1+1"  # action units are not read
+    edited.save(book)
+    (line,) = refused(tmp_path, strict=False)
+    assert f"row 4: cell {cell} is a formula" in line
+
+
+def test_a_clip_in_two_lines_is_one_name(tmp_path):
+    small(tmp_path / "code_final.xlsx", [[3, "anger2\n_1", 9, 20, 30, "4", "others", "macro-expression", "fear"]])
+    assert "s19_0402" in set(casme2.read(tmp_path, settings(), annotations_only=True).videos["video_id"])
+
+
+@pytest.mark.parametrize("change", ["folders", "index right", "index left", "index of the subject"])
+def test_the_subjects_column_is_known_by_its_content(tmp_path, full, change):
+    rows, seen = casme2_rows(), dict.fromkeys(range(1, 23), 0)
+    for i, row in enumerate(rows, 1):
+        seen[row[0]] += 1
+        if change == "folders":
+            row[0] = f"S{workbooks.FOLDERS[row[0] - 1]}"
+        else:
+            row.insert(0 if change == "index left" else 1, seen[row[0]] if change == "index of the subject" else i)
+    casme2_book(tmp_path / "code_final.xlsx", rows)
+    release = casme2.read(tmp_path, settings(), annotations_only=True)
+    assert release.events["video_id"].equals(full.events["video_id"])
+
+
+GOOD = [[1, "anger1_1", 10, 20, 30, "4", "negative", "macro-expression", "anger"]]
+GOOD += [[2, "happy1_1", 10, 20, 30, "12", "positive", "macro-expression", "happiness"]]
+
+
+@pytest.mark.parametrize("names", [("naming rule1", "naming rule2"), ("subjects", "films")])
+def test_other_tables_do_not_change_the_naming_rules(tmp_path, names):
+    summary = [["s15", 9], ["s16", 1], ["s19", 2]]
+    rules = {names[0]: workbooks.NAMING_1, names[1]: workbooks.NAMING_2}
+    xlsx(tmp_path / "code_final.xlsx", {"codes": GOOD, "a summary": summary, **rules, "summary": summary})
+    videos = casme2.read(tmp_path, settings(), annotations_only=True).videos
+    assert videos["video_id"].tolist() == ["s15_0401", "s16_0502"]
+
+
+def test_naming_rules_that_contradict_themselves(tmp_path):
+    rules = {
+        "naming rule1": [*workbooks.NAMING_1, [16, "s16", 1]],
+        "naming rule2": [*workbooks.NAMING_2, [101, "anger1"]],
+    }
+    path = xlsx(tmp_path / "code_final.xlsx", {"codes": GOOD, **rules})
+    assert refused(tmp_path) == [
+        f"{path}: sheet naming rule1: row 23: 1 is s16 here, but s15 in another row",
+        f"{path}: sheet naming rule2: row 10: anger1 is 0101 here, but 0401 in another row",
+    ]
+
+
+def test_naming_rules_in_another_workbook(tmp_path):
+    xlsx(tmp_path / "code_final.xlsx", {"codes": GOOD, "naming rule1": workbooks.NAMING_1})
+    xlsx(tmp_path / "code_final (1).xlsx", {"codes": GOOD})
+    xlsx(tmp_path / "documents" / "films.xlsx", {"naming rule2": workbooks.NAMING_2})
+    (tmp_path / "others.xls").write_bytes(b"no workbook")
+    videos = casme2.read(tmp_path, settings(), annotations_only=True).videos
+    assert videos["video_id"].tolist() == ["s15_0401", "s16_0502"]
+    (tmp_path / "film rules.xlsx").write_bytes(b"no workbook")
+    assert "film rules.xlsx: not a workbook" in refused(tmp_path)[0]
+
+
+def test_without_naming_rules_only_the_annotations_can_be_read(tmp_path):
+    header = ["Sub", "Name", "Onset", "Apex", "Offset", "Expression", "Type1", "Type2"]
+    rows = [[*row[:5], row[7], row[6], row[8]] for row in casme2_rows()]
+    xlsx(tmp_path / "CAS(ME)2info.xlsx", {"info": [header, *rows]})
+    release = casme2.read(tmp_path, settings(), annotations_only=True)
+    for label_set in ("annotated", "self_reported"):
+        assert macro(release, label_set)["emotion"].value_counts().to_dict() == counts.published("casme2", label_set)
+    assert len(release.videos) == 98 and "subject9_disgust1" in set(release.videos["video_id"])
+    assert any(note.startswith("No sheet with the naming rule of subjects") for note in release.notes)
+    with pytest.raises(InputError, match=r"^[^\n]*naming rule of subjects .*`naming rule1`.* and of films[^\n]*$"):
+        casme2.read(tmp_path, settings(), annotations_only=False)
+
+
+def test_a_subject_without_a_folder_is_a_fault_where_the_frames_are(tmp_path):
+    rows = casme2_rows()
+    for row in rows:
+        row[0] = 1
+    rows[0][0] = 99
+    casme2_book(tmp_path / "code_final.xlsx", rows)
+    for stem, code in workbooks.FILMS.items():
+        frames(tmp_path / "rawpic" / "s15" / f"15_{code:04d}{stem}", [1, 9000], (4, 4))
+    with pytest.raises(InputError) as caught:
+        casme2.read(tmp_path, settings(), annotations_only=False)
+    assert "row 1: the annotations name a video that has no folder (subject99_0101)" in str(caught.value)
+
+
 def test_no_workbook(tmp_path):
+    assert "no workbook in it, nor in the folders to 3 levels below" in refused(tmp_path)[0]
     xlsx(tmp_path / "shopping.xlsx", {"list": [["milk", 1]]})
     assert "no annotations of CAS(ME)^2" in refused(tmp_path)[0] and "shopping.xlsx" in refused(tmp_path)[0]
+    assert "give its folder" in refused(tmp_path / "shopping.xlsx")[0]
     with pytest.raises(InputError, match="no such folder"):
         casme2.read(tmp_path / "absent", settings(), annotations_only=True)
+
+
+def test_a_broken_workbook_beside_a_good_one(tmp_path):
+    small(tmp_path / "code_final.xlsx")
+    (tmp_path / "code_final (copy).xlsx").write_bytes(b"no workbook")
+    (line,) = refused(tmp_path)
+    assert "(copy).xlsx: not a workbook" in line and "remove or rename it" in line
+
+
+def test_links_to_themselves_are_passed_by(tmp_path):
+    small(tmp_path / "code_final.xlsx")
+    for name in ("loop", "loop.xlsx", "rawpic"):
+        (tmp_path / name).symlink_to(name)
+    assert len(casme2.read(tmp_path, settings(), annotations_only=True).videos) == 2
+    with pytest.raises(InputError, match="no long videos found"):
+        casme2.read(tmp_path, settings(), annotations_only=False)
+
+
+def test_a_line_break_in_a_folder_s_name_stays_within_a_line(tmp_path):
+    assert len(refused(tmp_path / "a\nb")) == 1
+    small(tmp_path / "a\nb" / "code_final.xlsx", [[77, *GOOD[0][1:]]])
+    assert len(refused(tmp_path / "a\nb")) == 2  # and the hint
+    (tmp_path / "a\nb" / "code_final.xlsx").write_bytes(b"no workbook")
+    assert len(refused(tmp_path / "a\nb")) == 1
 
 
 def frames(folder, numbers, size=(48, 64)):

@@ -8,7 +8,7 @@ import pytest
 import workbooks
 from workbooks import CASME3, CASME3_HEADER, casme3_emotions, casme3_rows, settings, xls, xlsx
 
-from fedn_pipeline.dataset import casme3, counts
+from fedn_pipeline.dataset import casme3, counts, workbook
 from fedn_pipeline.files import InputError
 
 MACRO_FILE = "cas(me)3_part_A_MaE_label_JpgIndex_v2_emotion.xlsx"
@@ -130,6 +130,30 @@ def test_an_expression_without_emotion_is_a_fault(tmp_path):
     release = casme3.read(tmp_path, settings(strict=False), annotations_only=True)
     assert release.events["emotion"].tolist() == ["happiness", "", "", ""]
     assert any(note.startswith("1 rows of") for note in release.notes)
+
+
+def test_emotion_workbooks_with_a_type_column_and_plain_numbers_of_subjects(tmp_path):
+    few(tmp_path)
+    header = ["sub", "seq", "onset", "apex", "offset", "Expression type", "emotion"]
+    xlsx(tmp_path / MACRO_FILE, {"Sheet1": [header, [1, "a", 8, 12, 20, "Macro-expression", "happy"]]})
+    release = casme3.read(tmp_path, settings(), annotations_only=True)
+    assert release.events["emotion"].tolist() == ["happiness", ""]
+
+
+def test_other_workbooks_are_parsed_only_where_the_known_names_have_no_emotions(tmp_path, monkeypatch):
+    few(tmp_path)
+    header, row = ["sub", "seq", "onset", "apex", "offset", "emotion"], ["spNO.1", "a", 8, 12, 20, "happy"]
+    xlsx(tmp_path / MACRO_FILE, {"Sheet1": [header, row]})
+    xlsx(tmp_path / "a.xlsx", {"Sheet1": [header, [*row[:5], "sad"]]})
+    read, parsed = workbook.read, []
+    monkeypatch.setattr(workbook, "read", lambda path: parsed.append(path.name) or read(path))
+    assert casme3.read(tmp_path, settings(), annotations_only=True).events["emotion"][0] == "happiness"
+    assert parsed == ["CAS(ME)3_part_A_v2.xls", MACRO_FILE]
+    (tmp_path / MACRO_FILE).unlink()
+    assert casme3.read(tmp_path, settings(), annotations_only=True).events["emotion"][0] == "sadness"
+    (tmp_path / MICRO_FILE).write_bytes(b"no workbook")
+    with pytest.raises(InputError, match=r"not a workbook.*remove or rename it"):
+        casme3.read(tmp_path, settings(), annotations_only=True)
 
 
 def frames(folder, numbers, empty=()):

@@ -151,6 +151,15 @@ def test_names_are_made_safe(tmp_path):
     assert ["my vidéo (1)", "my_vid_o__1_"] in changed and ["Müller & Co", "M_ller___Co"] in changed
 
 
+def test_subjects_that_differ_by_case(root):
+    write_video(root / "Anna/wink.mp4", 5)
+    write_video(root / "anna/nod.mp4", 5)
+    (line,) = refusals(root)
+    assert line == "a subject is spelt in two ways (Anna, else anna)"
+    release = read(root, strict=False)
+    assert set(release.videos["subject"]) == {"anna", "ben"} and rules(release) == ["subject_spelling"]
+
+
 def test_two_videos_with_one_id(root):
     write_video(root / "ben/smile.mov", 5)
     (line,) = refusals(root)

@@ -77,6 +77,14 @@ def test_nothing_is_written_when_refused(tmp_path, capsys):
     assert error.count("\n") == 1 and "not a workbook" in error
 
 
+def test_out_is_a_file(root, tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    for out in (tmp_path / "out", tmp_path / "out" / "inner"):
+        assert run(root, out) == 2
+        assert capsys.readouterr().err.count(f"{tmp_path}/out: a file") == 1
+    assert (tmp_path / "out").read_text() == "mine"
+
+
 def test_unknown_label_set(root, tmp_path):
     with pytest.raises(InputError, match=r"no label set `felt`.*annotated, self_reported"):
         stage.run("casme2", root, tmp_path / "out", settings(), "felt", annotations_only=True)

@@ -4,6 +4,7 @@ import datetime
 import io
 import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 from workbooks import xls, xlsx
@@ -38,6 +39,8 @@ def test_rows_are_numbered_from_the_top_of_the_sheet(tmp_path):
     [
         (401.0, "401"),
         (" a\u00a0\n", "a"),
+        ("a\n \u00a0b", "a b"),
+        ("a\x1fb", "a\x1fb"),
         ("\u200ea\ufeff", "a"),
         (float("nan"), ""),
         ("４０１", "401"),
@@ -107,11 +110,28 @@ def edited(path, change):
     return path
 
 
-@pytest.mark.parametrize("cell", [b'<c r="XFD1048576"><v>1</v></c>', b"<c><v>1</v></c>" * 9000])
-def test_a_far_away_cell_is_refused(tmp_path, cell):
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        (b'<c r="XFD1048576"><v>1</v></c>', "XFD1048576"),
+        (b'<c r="F1048576"><v>1</v></c>', "F1048576"),
+        (b"<c><v>1</v></c>" * 9000, "MHD1048576"),
+    ],
+)
+def test_a_far_away_cell_is_refused_by_its_name(tmp_path, cell, name):
     path = xlsx(tmp_path / "a.xlsx", {"s": [[1]]})
     row = b'<row r="1048576">' + cell + b"</row></sheetData>"
-    assert "too many" in refused(edited(path, lambda xml: xml.replace(b"</sheetData>", row)))
+    message = refused(edited(path, lambda xml: xml.replace(b"</sheetData>", row)))
+    assert f"the farthest is {name}: too many" in message
+
+
+def test_a_workbook_that_may_not_be_read(tmp_path, monkeypatch):
+    def denied(path):
+        raise PermissionError(13, "Permission denied")
+
+    path = xlsx(tmp_path / "a.xlsx", {"s": [[1]]})
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    assert refused(path).endswith("cannot be read: Permission denied")
 
 
 def test_a_parser_that_runs_out_of_memory_is_one_line(tmp_path):
@@ -125,7 +145,7 @@ def test_a_parser_that_runs_out_of_memory_is_one_line(tmp_path):
 
 def test_an_old_binary_sheet_that_spans_too_much_is_refused(tmp_path):
     path = xls(tmp_path / "a.xls", {"s": [[1, *[""] * 254, 2], *[[]] * 30_000, [3]]})
-    assert "a sheet spans 30002 x 256 cells" in refused(path)
+    assert "a sheet spans 30002 x 256 cells, the farthest is IV30002" in refused(path)
 
 
 def test_formulas_are_known_and_not_evaluated(tmp_path):

@@ -49,7 +49,7 @@ def test_numbers_without_padding_and_from_one(folder, numbered):
 
 
 def test_damaged_images_of_every_kind(folder, numbered):
-    place = folder(range(8))
+    place = folder(range(10))
     (place / "0.png").write_bytes(b"")
     (place / "3.png").write_bytes((place / "3.png").read_bytes()[:2000])
     (place / "4.png").write_text("words")
@@ -58,11 +58,22 @@ def test_damaged_images_of_every_kind(folder, numbered):
     (place / "7.png").symlink_to(place / "nowhere.png")
     info = images.probe(place, fps=30)
     assert np.flatnonzero(info.damaged).tolist() == [0, 3, 4, 5, 7] and not info.missing.any()
-    assert shown(info, numbered) == [1, 1, 2, 2, 2, 2, 6, 6]
+    assert shown(info, numbered) == [1, 1, 2, 2, 2, 2, 6, 6, 8, 9]
     assert info.warnings() == [
-        "4 of 8 frames have a damaged image; they repeat the picture before",
-        "1 of 8 frames have an image that is not 128 x 96 px as the first one; they repeat the picture before",
+        "4 of 10 frames have a damaged image; they repeat the picture before",
+        "1 of 10 frames have an image that is not 128 x 96 px as most; they repeat the picture before",
     ]
+
+
+def test_the_commonest_size_counts(folder, numbered):
+    place = folder(range(4))
+    for number in (0, 1):
+        cv2.imwrite(str(place / f"{number}.png"), np.zeros((10, 10 + number), np.uint8))
+    info = images.probe(place, fps=30)
+    assert (info.width, info.height) == (128, 96) and shown(info, numbered) == [2, 2, 2, 3]
+    (place / "3.png").write_bytes(b"")
+    with pytest.raises(InputError, match="only 1 of 4 images can be decoded and have the same size"):
+        images.probe(place, fps=30)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.97])

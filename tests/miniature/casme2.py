@@ -6,10 +6,9 @@ annotations that count from 1, a video without annotations.
 
 from pathlib import Path
 
-import openpyxl
-
 from fedn_pipeline.dataset.demo.planning import RECIPES
 
+from .books import write_xlsx
 from .faces import jpegs, write_images
 from .plan import backwards, frame_count, planted, script
 
@@ -65,7 +64,7 @@ def write_casme2(folder, seconds=5, size=(640, 480), layout="rawpic"):
                 issues.append((source, len(rows), trap))
     rules = [[number, f"s{number}", n] for n, number in SUBJECTS.items()]
     codes = [[int(film[:4]), stem] for stem, film in FILMS.items()]  # a number: the leading zero is lost
-    _write_workbook(folder / WORKBOOK, dict(zip(SHEETS, (rows, rules, codes), strict=True)))
+    write_xlsx(folder / WORKBOOK, dict(zip(SHEETS, (rows, rules, codes), strict=True)))
     return planted(videos, events, issues)
 
 
@@ -86,13 +85,3 @@ def _row(clip, subject, expression, trap):
     units = "+".join(RECIPES[e.kind])
     row = [subject, clip, onset, apex, offset, units, ANNOTATED[e.kind], f"{e.type}-expression", reported]
     return row, truth
-
-
-def _write_workbook(path, sheets):
-    book = openpyxl.Workbook()
-    book.remove(book.active)
-    for name, rows in sheets.items():
-        sheet = book.create_sheet(name)
-        for row in rows:
-            sheet.append(row)
-    book.save(path)

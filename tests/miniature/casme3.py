@@ -8,11 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import openpyxl
-import xlwt
 
 from fedn_pipeline.dataset.demo.planning import RECIPES
 
+from .books import write_xls, write_xlsx
 from .faces import jpegs, write_images
 from .plan import backwards, blink, frame_count, planted, script
 
@@ -84,9 +83,9 @@ def write_casme3(folder, seconds=5, size=(1280, 720), emotions=True):
     if emotions:
         header = ["sub", "seq", "onset", "apex", "offset", "au", "emotion"]
         table = [[*row[:-1], MACRO_SPELLING[row[-1]]] for row in named["macro"]]
-        _write_xlsx(notes / MACRO_EMOTIONS, "Sheet1", [header, *table])
+        write_xlsx(notes / MACRO_EMOTIONS, {"Sheet1": [header, *table]})
         table = [[*row[:-1], OBJECTIVE[row[-1]], MICRO_SPELLING[row[-1]]] for row in named["micro"]]
-        _write_xlsx(notes / MICRO_EMOTIONS, "label", [[*HEADER[:6], HEADER[7], "emotion"], *table])
+        write_xlsx(notes / MICRO_EMOTIONS, {"label": [[*HEADER[:6], HEADER[7], "emotion"], *table]})
     return planted(videos, events, issues)
 
 
@@ -105,21 +104,3 @@ def _write_frames(folder, subject, video, frames):
     depth = cv2.imencode(".png", np.full(_DEPTH_PX[::-1], 1200, np.uint16))[1].tobytes()
     write_images(folder.parent / "depth", [depth] * 3, lambda i: f"{i + 37}.png")
     return faults
-
-
-def write_xls(path, sheets):
-    book = xlwt.Workbook()
-    for name, rows in sheets.items():
-        sheet = book.add_sheet(name)
-        for i, row in enumerate(rows):
-            for j, cell in enumerate(row):
-                sheet.write(i, j, cell)
-    book.save(str(path))
-
-
-def _write_xlsx(path, name, rows):
-    book = openpyxl.Workbook()
-    book.active.title = name
-    for row in rows:
-        book.active.append(row)
-    book.save(path)

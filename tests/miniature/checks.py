@@ -12,8 +12,9 @@ import pandas as pd
 from fedn_pipeline import cli
 from fedn_pipeline.dataset import tables
 
+from .books import write_xls
 from .casme2 import write_casme2
-from .casme3 import write_casme3, write_xls
+from .casme3 import write_casme3
 from .custom import write_custom
 from .plan import LEAST_SECONDS
 from .samm import write_samm

@@ -5,10 +5,9 @@ Traps: a row with onset 0, `Micro - 1/2`, subject numbers without their leading 
 
 from pathlib import Path
 
-import openpyxl
-
 from fedn_pipeline.dataset.demo.planning import RECIPES
 
+from .books import write_xlsx
 from .faces import jpegs, write_images
 from .plan import backwards, frame_count, planted, script
 
@@ -55,9 +54,5 @@ def write_samm(folder, seconds=4.5, size=(640, 340)):
                     continue
                 provenance = f"{WORKBOOK}:{SHEET}:row {len(rows)}"
                 events.append((source, e.onset, e.apex, e.offset, e.type, "", "annotated", provenance))
-    book = openpyxl.Workbook()
-    book.active.title = SHEET
-    for row in rows:
-        book.active.append(row)
-    book.save(folder / WORKBOOK)
+    write_xlsx(folder / WORKBOOK, {SHEET: rows})
     return planted(videos, events, issues)
