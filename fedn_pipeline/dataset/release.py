@@ -110,14 +110,19 @@ class Problems:
         self.issues.append((video_id, row, rule, str(before), str(after)))
 
     def fault(self, file, row, rule, video_id="", before="", after=""):
-        """In strict mode a line of the error, else a row of data_issues.csv (and the caller repairs or drops)."""
+        """In strict mode a line of the error, else a row of data_issues.csv (and the caller repairs or drops).
+
+        `rule` is a name such as `unknown_clip`, or a sentence of another check, recorded as `bad_row`.
+        """
+        named = re.fullmatch("[a-z_]+", rule)
         if self.strict:
             self.faults += 1
-            self.refuse(
-                file, row, SENTENCES.get(rule, rule.replace("_", " ")) + (f" ({before})" if before != "" else "")
-            )
-        else:
+            sentence = SENTENCES.get(rule, rule.replace("_", " ") if named else rule)
+            self.refuse(file, row, sentence + (f" ({before})" if before != "" else ""))
+        elif named:
             self.repair(video_id, row, rule, before, after)
+        else:
+            self.repair(video_id, row, "bad_row", f"{rule} ({before})" if before != "" else rule, after)
 
     def irregular(self, file, row, rule, video_id="", before="", after=""):
         """What is odd in one row of annotations: recorded where the release is a known one, else a fault."""

@@ -49,7 +49,8 @@ def _text(reader, release, events, written, label_sets, types):
     for label_set in label_sets:
         here = events[events["label_set"] == label_set]
         macro = here["expression_type"].isin(["macro", ""])
-        lines += [counts.compare(reader, label_set, here.loc[macro, "emotion"]), ""]
+        if "macro" in types:
+            lines += [counts.compare(reader, label_set, here.loc[macro, "emotion"]), ""]
     lines.append(
         f"{videos['subject'].nunique()} subjects, {len(videos)} videos, {annotated} of them with {shown}-expressions."
     )
