@@ -7,9 +7,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: demo test lint clean
 demo: $(INSTALLED)
-	snakemake --cores $(CORES) results/$(DATASET)_table.csv results/$(DATASET)/report/figures.txt
+	snakemake --cores $(CORES) results/$(DATASET)_table.csv results/$(DATASET)/summary/index.html
 	@cat results/$(DATASET)_table.md
-	@echo "Figures: results/$(DATASET)/report/  Table: results/$(DATASET)_table.{csv,md,tex}"
+	@echo "Page: results/$(DATASET)/summary/index.html  Table: results/$(DATASET)_table.{csv,md,tex}"
 
 test: $(INSTALLED)
 	python -m pytest

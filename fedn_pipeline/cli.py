@@ -48,9 +48,26 @@ def pretrain(args, settings):
 
 
 def backbone(args, settings):
-    from fedn_pipeline.features import checkpoint
+    if args.i3d:
+        from fedn_pipeline.features import i3d
 
-    print(json.dumps(checkpoint.convert(args.checkpoint, args.out), indent=2))
+        description = i3d.convert(dict(zip(i3d.CHANNELS, args.i3d, strict=True)), args.out)
+    else:
+        from fedn_pipeline.features import checkpoint
+
+        description = checkpoint.convert(args.checkpoint, args.out)
+    print(json.dumps(description, indent=2))
+
+
+def _batch(args):
+    """The rows of --videos, or those that --only names."""
+    from fedn_pipeline.dataset.tables import read_videos
+
+    videos = read_videos(args.videos, known=("n_frames", "fps"))
+    unknown = sorted(set(args.only or []) - set(videos.video_id))
+    if unknown:
+        raise InputError(f"{args.videos}: no video named {', '.join(unknown)}")
+    return videos[videos.video_id.isin(args.only)] if args.only else videos
 
 
 def features(args, settings):
@@ -59,25 +76,35 @@ def features(args, settings):
     if args.merge:
         cache.merge(args.merge, args.out)
         return
-    from fedn_pipeline.dataset.tables import read_videos
-    from fedn_pipeline.features import extract
+    from fedn_pipeline.features import backbone, extract, i3d, i3d_extract
 
     if not (args.videos and args.faces and args.weights):
         raise InputError("features: give --videos, --faces and --weights (or --merge)")
-    videos = read_videos(args.videos, known=("n_frames", "fps"))
-    if args.only:
-        unknown = sorted(set(args.only) - set(videos.video_id))
-        if unknown:
-            raise InputError(f"{args.videos}: no video named {', '.join(unknown)}")
-        videos = videos[videos.video_id.isin(args.only)]
-    extract.run(videos, args.faces, args.weights, args.out, settings["backbone"])
+    videos = _batch(args)
+    if backbone.network(args.weights) == i3d.NAME:
+        i3d_extract.run(videos, args.faces, args.weights, args.out, settings)
+    else:
+        extract.run(videos, args.faces, args.weights, args.out, settings["backbone"])
 
 
-def _all_tables(args, settings):
+def flow(args, settings):
+    from fedn_pipeline.features import cache
+
+    if args.merge:
+        cache.merge(args.merge, args.out)
+        return
+    from fedn_pipeline.features import flow as stage
+
+    if not (args.videos and args.faces and args.gap):
+        raise InputError("flow: give --videos, --faces and --gap (or --merge)")
+    stage.run(_batch(args), args.faces, args.gap, args.out, settings["flow"])
+
+
+def _all_tables(args, settings, known=("n_frames", "fps")):
     """Checked tables for a stage: videos, ground truth of the configured label set and types, all other events."""
     from fedn_pipeline.dataset.tables import ground_truth, of_label_set, read_events, read_videos
 
-    videos = read_videos(args.videos, known=("n_frames", "fps"))
+    videos = read_videos(args.videos, known=known)
     events = of_label_set(read_events(args.events, videos), settings["dataset"]["labels"], args.events)
     return videos, *ground_truth(events, settings["dataset"]["expression_types"])
 
@@ -87,7 +114,16 @@ def _tables(args, settings):
 
 
 def folds(args, settings):
-    if settings["folds"]["method"] == "fedn":
+    method = settings["folds"]["method"]
+    if method in ("cascade", "str"):
+        from fedn_pipeline.cascades import fold
+
+        inputs = fold.Inputs(args.features, args.flow, args.spotter, args.faces, args.weights)
+        fold.run(*_all_tables(args, settings), inputs, args.held_out, args.out, settings, args.seed)
+        return
+    if args.features is None:
+        raise InputError(f"folds, {method}: give --features")
+    if method == "fedn":
         from fedn_pipeline.training import fold
 
         fold.run(*_all_tables(args, settings), args.features, args.held_out, args.out, settings, args.seed)
@@ -106,13 +142,17 @@ def detections(args, settings):
 def results(args, settings):
     from fedn_pipeline.report import results as stage
 
-    stage.run(args.dataset, *_tables(args, settings), args.folder, args.out, settings)
+    stage.run(args.dataset, *_tables(args, settings), args.folder, args.out, settings, dict(args.not_run))
 
 
 def report(args, settings):
-    from fedn_pipeline.report import figures
+    from fedn_pipeline.report import methods, stage
 
-    figures.run(*_tables(args, settings), args.faces, args.folds, args.out, settings)
+    inputs = methods.Inputs(
+        args.dataset, args.videos, args.events, args.faces, args.folder, args.table, args.config, args.benchmarks,
+        dict(args.not_run),
+    )  # fmt: skip
+    stage.run(inputs, *_all_tables(args, settings), args.out, settings)
 
 
 def evaluate(args, settings):
@@ -138,15 +178,30 @@ def doctor(args, settings):
     print(checks.page(args.config), end="")
 
 
+def ceiling(args, settings):
+    from fedn_pipeline.training import ceiling as stage
+
+    result = stage.compute(*_all_tables(args, settings, known=("fps",)), settings)
+    print(json.dumps(result) if args.json else stage.describe(result))
+
+
 def flops(args, settings):
     from fedn_pipeline.model.flops import count
 
-    gflop = count(settings)
+    if args.experiment and args.settings:
+        raise InputError("flops: give --experiment or --settings, not both")
+    if args.experiment:
+        files = args.config / "config.yaml", args.config / "experiments" / f"{args.experiment}.yaml"
+        settings = config.validate(config.merge(*map(config.read_yaml, files)))
+    cost = count(settings)
     if args.json:
-        print(json.dumps(gflop))
-    else:
-        for name, value in gflop.items():
-            print(f"{name:10} {value:9.3f} GFLOP per window (2 FLOP per MAC)")
+        print(json.dumps(cost))
+        return
+    for name in ("total", "backbone", "rest"):
+        print(f"{name:10} {cost[name]:9.3f} GFLOP per window (2 FLOP per MAC)")
+    print(f"{'total':10} {cost['gmac']:9.3f} GMAC per window")
+    for name, number in cost["parameters"].items():
+        print(f"{name:10} {number / 1e6:9.3f} million parameters")
 
 
 def parser():
@@ -168,6 +223,13 @@ def parser():
     def tables(sub):
         sub.add_argument("--videos", type=Path, required=True, metavar="CSV", help="videos.csv of the data set")
         sub.add_argument("--events", type=Path, required=True, metavar="CSV", help="events.csv of the data set")
+
+    def scored(sub):
+        sub.add_argument("--folder", type=Path, required=True, metavar="DIR", help="holds EXPERIMENT/seedN/folds/NAME/")
+        sub.add_argument(
+            "--not-run", nargs=2, action="append", default=[], metavar=("NAME", "WHY"),
+            help="an experiment that could not run: an empty row that says why, e.g. i3d `weights missing`",
+        )  # fmt: skip
 
     sub = command(dataset, "make a data set's canonical tables; for the demo also its videos and stills")
     sub.add_argument("reader", choices=["demo", "casme2", "casme3", "samm", "custom"])
@@ -192,21 +254,35 @@ def parser():
     sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="weights, safetensors")
     sub.add_argument("--exclude", metavar="PHOTOGRAPH", help="leave out the stills made from this photograph")
 
-    sub = command(backbone, "check your own ResNet18 weights, in any usual layout, and convert them")
-    sub.add_argument("--checkpoint", type=Path, required=True, metavar="FILE")
+    sub = command(backbone, "check your own ResNet18 or I3D weights, in any usual layout, and convert them")
+    weights = sub.add_mutually_exclusive_group(required=True)
+    weights.add_argument("--checkpoint", type=Path, metavar="FILE", help="of a ResNet18")
+    weights.add_argument("--i3d", type=Path, nargs=2, metavar=("RGB", "FLOW"), help="of both streams of I3D")
     sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="weights, safetensors")
 
     sub = command(features, "embed crops with the frozen backbone, or merge parts into one cache")
     sub.add_argument("--videos", type=Path, metavar="CSV")
     sub.add_argument("--only", nargs="+", metavar="VIDEO_ID")
     sub.add_argument("--faces", type=Path, metavar="DIR", help="folder with alignment/ and crops/")
-    sub.add_argument("--weights", type=Path, metavar="FILE")
+    sub.add_argument("--weights", type=Path, metavar="FILE", help="they tell which network it is")
+    sub.add_argument("--merge", type=Path, nargs="+", metavar="PART")
+    sub.add_argument("--out", type=Path, required=True, metavar="H5")
+
+    sub = command(flow, "optical flow of crops a fixed gap apart, or merge parts into one cache")
+    sub.add_argument("--videos", type=Path, metavar="CSV")
+    sub.add_argument("--only", nargs="+", metavar="VIDEO_ID")
+    sub.add_argument("--faces", type=Path, metavar="DIR", help="folder with alignment/ and crops/")
+    sub.add_argument("--gap", type=int, metavar="K", help="steps (30 per second) between the two pictures")
     sub.add_argument("--merge", type=Path, nargs="+", metavar="PART")
     sub.add_argument("--out", type=Path, required=True, metavar="H5")
 
     sub = command(folds, "train without one held-out group and predict it (or run a reference method)")
     tables(sub)
-    sub.add_argument("--features", type=Path, required=True, metavar="H5", help="merged feature cache")
+    sub.add_argument("--features", type=Path, metavar="H5", help="merged feature cache (all methods but str)")
+    sub.add_argument("--flow", type=Path, metavar="H5", help="merged flow cache: str, and cascades with its recogniser")
+    sub.add_argument("--spotter", type=Path, metavar="DIR", help="cascade: the same fold of the experiment that spots")
+    sub.add_argument("--faces", type=Path, metavar="DIR", help="cefl.end_to_end: folder with crops/")
+    sub.add_argument("--weights", type=Path, metavar="FILE", help="cefl.end_to_end: the backbone it starts from")
     sub.add_argument("--held-out", required=True, metavar="NAME", help="value of the group column, e.g. a subject")
     sub.add_argument("--seed", type=int, default=0, help="of the weights and the order of windows (default 0)")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
@@ -219,13 +295,17 @@ def parser():
     sub = command(results, "score all folds of all experiments: the results table")
     tables(sub)
     sub.add_argument("--dataset", required=True, metavar="NAME")
-    sub.add_argument("--folder", type=Path, required=True, metavar="DIR", help="holds EXPERIMENT/seedN/folds/NAME/")
+    scored(sub)
     sub.add_argument("--out", type=Path, required=True, metavar="STEM", help="writes STEM.csv, STEM.md, STEM.tex")
 
-    sub = command(report, "timeline of every video and a contact sheet of its crops")
+    sub = command(report, "the paper's tables and figures, and one page with all of them: DIR/index.html")
     tables(sub)
+    scored(sub)
+    sub.add_argument("--dataset", required=True, metavar="NAME")
+    sub.add_argument("--table", type=Path, required=True, metavar="STEM", help="what `results` wrote with --out")
     sub.add_argument("--faces", type=Path, required=True, metavar="DIR", help="folder with alignment/ and crops/")
-    sub.add_argument("--folds", type=Path, required=True, metavar="DIR", help="one experiment's seedN folder")
+    sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
+    sub.add_argument("--benchmarks", type=Path, metavar="DIR", help="Snakemake's measurements of the data set, if any")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
 
     sub = command(evaluate, "score any detections file by the project's strict protocol")
@@ -237,7 +317,13 @@ def parser():
     sub = command(doctor, "what is there and what is not: machine, OpenFace, weights, data sets, disk, commands")
     sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
 
-    sub = command(flops, "GFLOP per window, counted as in the paper")
+    sub = command(ceiling, "how much of the ground truth a configuration can find at all, before any training")
+    tables(sub)
+    sub.add_argument("--json", action="store_true", help="one line of JSON")
+
+    sub = command(flops, "GFLOP, GMAC and parameters per window, counted as in the paper")
+    sub.add_argument("--experiment", metavar="NAME", help="of config/experiments/ (default: --settings, or FEDN)")
+    sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
     sub.add_argument("--json", action="store_true", help="one line of JSON")
     return top
 

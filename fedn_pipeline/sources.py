@@ -21,8 +21,8 @@ def _file(module):
 
 @cache
 def _imports(path):
-    """Files of the package that one file imports directly, and the tables (csv) that lie beside it."""
-    found = set(path.parent.glob("*.csv"))
+    """Files of the package that one file imports directly, and the tables and page templates that lie beside it."""
+    found = {*path.parent.glob("*.csv"), *path.parent.glob("*.html")}
     package = ".".join(path.relative_to(PACKAGE.parent).parent.parts)
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -59,8 +59,10 @@ def test_unknown_setting_is_refused(capsys):
 
 def test_flops_as_json(capsys):
     assert cli.main(["flops", "--json"]) == 0
-    gflop = json.loads(capsys.readouterr().out)
-    assert set(gflop) == {"total", "backbone", "rest"} and gflop["total"] == pytest.approx(466.4, rel=1e-3)
+    cost = json.loads(capsys.readouterr().out)
+    assert set(cost) == {"total", "backbone", "rest", "gmac", "parameters"}
+    assert cost["total"] == pytest.approx(466.4, rel=1e-3) and cost["gmac"] == cost["total"] / 2
+    assert cli.main(["flops"]) == 0 and "466.260 GFLOP" in capsys.readouterr().out
 
 
 def test_stages_want_known_lengths(tables, tmp_path, capsys):

@@ -9,7 +9,7 @@ from fedn_pipeline import sources
 
 STAGES = [
     "dataset/demo/stage.py", "faces/align.py", "features/pretrain.py", "features/extract.py", "features/cache.py",
-    "training/fold.py", "references/fold.py", "detection/fold.py", "report/results.py", "report/figures.py",
+    "training/fold.py", "references/fold.py", "detection/fold.py", "report/results.py", "report/stage.py",
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from fedn_pipeline import intervals
 from fedn_pipeline.detection.nms import nms
+from fedn_pipeline.model.outputs import OBJECTNESS
 
 COLUMNS = ["video_id", "onset", "offset", "confidence", "emotion"]
 
@@ -21,13 +22,23 @@ def missing_share(spans, valid):
     return inside / np.maximum(intervals.length(spans), 1e-9)
 
 
-def of_video(video, raw, classes, settings):
-    """Detections of one video, highest confidence first (`settings` is section `detections`)."""
+def confidence_and_label(logits, names):
+    """Logits `[..., len(names)]` -> confidence in (0, 1) float64 and index of the class, `[...]` each.
+
+    The highest class probability is the confidence; with a confidence branch (the last name is OBJECTNESS) its
+    probability alone, so that spotting does not hang on how sure the emotion is.
+    """
+    classes = logits[..., :-1] if names[-1] == OBJECTNESS else logits
+    decisive = logits[..., -1] if names[-1] == OBJECTNESS else logits.max(-1)
+    return 1 / (1 + np.exp(-decisive.astype(np.float64))), classes.argmax(-1)
+
+
+def of_video(video, raw, names, settings):
+    """Detections of one video, highest confidence first; `names` are those of the logits (section `detections`)."""
     n_steps = len(raw.valid)
     spans = (raw.starts[:, None, None] + raw.intervals.astype(np.float64)).reshape(-1, 2)
     logits = raw.logits.reshape(-1, raw.logits.shape[-1])
-    label = logits.argmax(1)
-    confidence = 1 / (1 + np.exp(-logits.max(1).astype(np.float64)))
+    confidence, label = confidence_and_label(logits, names)
 
     spans = np.clip(spans, 0, n_steps)
     keep = (confidence >= settings["confidence_floor"]) & (intervals.length(spans) > 0)
@@ -45,12 +56,12 @@ def of_video(video, raw, classes, settings):
         "onset": onset,
         "offset": offset,
         "confidence": confidence[chosen],
-        "emotion": [classes[number] for number in label[chosen]],
+        "emotion": [names[number] for number in label[chosen]],
     }
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def of_videos(raw_by_video, classes, settings):
+def of_videos(raw_by_video, names, settings):
     """Detections of several videos in sorted order, one table."""
-    tables = [of_video(video, raw_by_video[video], classes, settings) for video in sorted(raw_by_video)]
+    tables = [of_video(video, raw_by_video[video], names, settings) for video in sorted(raw_by_video)]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)

@@ -45,7 +45,7 @@ def summarise(videos, events, runs, settings=None):
     settings = settings or default_settings()
     weights = draw_weights(len(subjects(videos)), settings)
     scores = _mean_scores(videos, events, runs, weights, settings)
-    return {name: _interval(name, values, weights, settings) for name, values in scores.items()}
+    return {name: interval(name, values, weights, settings) for name, values in scores.items()}
 
 
 def paired_difference(videos, events, runs_a, runs_b, settings=None):
@@ -56,7 +56,7 @@ def paired_difference(videos, events, runs_a, runs_b, settings=None):
     settings = settings or default_settings()
     weights = draw_weights(len(subjects(videos)), settings)
     a, b = (_mean_scores(videos, events, runs, weights, settings) for runs in (runs_a, runs_b))
-    return {name: _interval(name, a[name] - b[name], weights, settings) for name in a}
+    return {name: interval(name, a[name] - b[name], weights, settings) for name in a}
 
 
 def draw_weights(n_subjects, settings):
@@ -81,8 +81,8 @@ def _mean_scores(videos, events, runs, weights, settings):
     return {name: np.where(defined[name] > 0, total[name] / np.maximum(defined[name], 1), np.nan) for name in total}
 
 
-def _interval(name, scores, weights, settings):
-    """Percentile interval of one metric from its scores `[1 + n_draws]`."""
+def interval(name, scores, weights, settings):
+    """Percentile Interval of one metric from its scores `[1 + n_draws]`, the sample's own first; `name` for the log."""
     value, draws = scores[0], scores[1:]
     defined = draws[~np.isnan(draws)]
     if np.isnan(value):

@@ -187,6 +187,20 @@ def _mean_average_precision(name, rankings, weights):
     return {name: interpolated, f"{name}_all_point": all_point}
 
 
+def ap_by_iou(evidence, weights):
+    """AP (101-point) at each IoU threshold, whose mean over the thresholds is the mAP: `spotting` and `detection`.
+
+    Each `[n_thresholds, n_draws]`, NaN in draws without ground truth; `detection` is None without emotions.
+    """
+
+    def mean_over_classes(rankings):
+        by_class = [average_precision(r.true_positive, r.subject, r.n_ground_truth, weights)[0] for r in rankings]
+        return _mean_where(np.array(by_class), ~np.isnan(by_class), axis=0)
+
+    classes = {"spotting": [evidence.spotting], "detection": evidence.emotions}
+    return {name: mean_over_classes(rankings) if rankings else None for name, rankings in classes.items()}
+
+
 def _recognition(evidence, weights):
     """Micro and macro F1 over true positives, and F1_analysis of STRS, `[n_draws]` each.
 

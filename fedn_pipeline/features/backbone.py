@@ -53,6 +53,12 @@ def origin(path):
     return str(description.get("origin", UNKNOWN_ORIGIN)) if description else f"checkpoint {path.name}"
 
 
+def network(path):
+    """Which network the weights in `path` are of: `resnet18`, or what their description says (`i3d`)."""
+    with _open(path) as file:
+        return str(_description(path, file).get("network", "resnet18"))
+
+
 def _open(path):
     try:
         return safe_open(path, framework="pt")

@@ -1,8 +1,8 @@
 """The feature cache: one HDF5 file per data set and backbone, one group per video (house.md, "features").
 
-Group: `features [n_steps, D] float16` and `valid [n_steps] bool` on the 30 fps axis (False: no face there), attributes
-`frame_stride`, `source_sha256`, `weights_sha256`, `weights_origin`, `input_size`, `mean`, `std`, `precision`,
-`version`. Every dataset carries a fletcher32 checksum.
+Group: `features [n_rows, D] float16` and `valid [n_rows] bool` (False: no face there), a row every `frame_stride` steps
+of the 30 fps axis (1; 2 for clips), attributes `frame_stride`, `source_sha256`, `weights_sha256`, `weights_origin`,
+`input_size`, `precision`, `version` and those of the network. Every dataset carries a fletcher32 checksum.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ CHUNK_STEPS = 64  # a window reads 134 steps: three chunks
 
 @dataclass
 class Features:
-    """features [n_steps, D] float16; valid [n_steps] bool; attributes: provenance of both."""
+    """features [n_rows, D] float16; valid [n_rows] bool; attributes: provenance of both."""
 
     features: np.ndarray
     valid: np.ndarray

@@ -1,8 +1,9 @@
 """The user's own ResNet18 weights, in any usual layout -> safetensors with torchvision's names (command `backbone`).
 
 Stands beside `pretrain`: either gives the weights that `extract` uses. A pickled file is read with torch's restricted
-unpickler, which builds tensors and plain containers and runs no code of the file's. A network is found by the names of
-its blocks, whatever wrappers and prefixes stand before them.
+unpickler, which builds tensors and plain containers and runs no code of the file's; options and scores that training
+scripts save beside the tensors are passed over. A network is found by the names of its blocks, whatever wrappers and
+prefixes stand before them.
 """
 
 import functools
@@ -23,6 +24,8 @@ _BLOCK = {
     "torchvision": re.compile(r"(?P<prefix>(?:.*?\.)??)layer[1-9]\.\d+\.(?:conv|bn|downsample)"),
     "sequential": re.compile(r"(?P<prefix>(?:.*?\.)??)[4-7]\.\d+\.(?:conv|bn|downsample)"),
 }
+# Options and scores that training scripts save beside the tensors; none of them is built.
+_VALUES = ("argparse.Namespace", "numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
 _CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 _TRUNK = re.compile(r"(?:conv1|bn1|layer\d+)\.")  # any other top-level name is a head
 # Blocks per stage and convolutions per block of the networks that people mistake for one another.
@@ -37,6 +40,16 @@ _NETWORKS = {
 }
 
 
+class _Value:
+    """Stands where the file has one of _VALUES, and keeps nothing of it."""
+
+    def __init__(self, *arguments):
+        pass
+
+    def __setstate__(self, state):
+        pass
+
+
 def convert(path, out):
     """Write the weights in `path` to `out` as safetensors; returns their description, which `out` carries too."""
     weights, description = read(path)
@@ -47,23 +60,33 @@ def convert(path, out):
 def read(path):
     """`(weights, description)`: a ResNet18's tensors without the classifier, by torchvision's names, float32.
 
-    Raises InputError if the file cannot be read without running its code, holds no ResNet18, part of one, another
-    network, or several.
+    Raises InputError as `find` does.
+    """
+    return find(path, _networks, _as_torchvision, "ResNet18")
+
+
+def find(path, networks, fit, kind):
+    """`(weights, description)` of the one network in a checkpoint file that fits; `kind` names it in messages.
+
+    `networks(tensors, place)` yields `(where, trunk, heads)` for every candidate in a state dict, `fit(trunk)` gives
+    `(weights, faults)`. Raises InputError if the file cannot be read without running its code, holds no such network,
+    part of one, another, or several.
     """
     content, known = _content(path)
     fitting, misfits = {}, []
     for place, tensors in _state_dicts(content):
-        for where, trunk, heads in _networks(tensors, place):
-            weights, faults = _as_torchvision(trunk)
+        for where, trunk, heads in networks(tensors, place):
+            weights, faults = fit(trunk)
             if faults:
                 misfits.append((len(trunk), f"{where}: {'; '.join(faults)}"))
             else:
-                fitting[where] = weights, heads
+                if not any(_equal(weights, other) for other, _ in fitting.values()):  # a copy saved beside it
+                    fitting[where] = weights, heads
     if not fitting:
-        raise InputError(f"{path}: {_explain(content, misfits)}")
+        raise InputError(f"{path}: {_explain(content, misfits, kind)}")
     if len(fitting) > 1:
         raise InputError(
-            f"{path}: several ResNet18 networks: {', '.join(sorted(fitting))}; save the one to use as a file of its own"
+            f"{path}: several {kind} networks: {', '.join(sorted(fitting))}; save the one to use as a file of its own"
         )
     ((where, (weights, heads)),) = fitting.items()
     return weights, {
@@ -79,13 +102,14 @@ def read(path):
 def _content(path):
     """`(content, description)` of a checkpoint file: containers and tensors, and this project's metadata if any."""
     if not path.is_file():
-        raise InputError(f"{path}: no such file (backbone.checkpoint)")
+        raise InputError(f"{path}: no such file (backbone.checkpoint, i3d.rgb, i3d.flow)")
     with open(path, "rb") as file:
         head = file.read(9)
     if head[8:] == b"{":  # safetensors: the header's length in 8 bytes, then JSON
         return backbone.read(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True), {}
+        with torch.serialization.safe_globals([(_Value, name) for name in _VALUES]):
+            return torch.load(path, map_location="cpu", weights_only=True), {}
     except Exception as error:  # damaged bytes take the unpickler to errors of every type
         raise InputError(f"{path}: {_unreadable(error)}") from error
 
@@ -112,6 +136,10 @@ def _unreadable(error):
         f"refused, because reading it could run any code: {what}. If you trust the file, save its tensors alone, in "
         f'the environment it comes from: python -c "import torch; {again}"'
     )
+
+
+def _equal(weights, other):
+    return all(torch.equal(value, other[name]) for name, value in weights.items())
 
 
 def _state_dicts(content, place=()):
@@ -152,12 +180,16 @@ def _resnet18():
 
 def _as_torchvision(trunk):
     """`(weights, faults)`: all tensors of a ResNet18 without its classifier, float32, or why they are not that."""
-    wanted = _resnet18()
-    counters = {name: value for name, value in wanted.items() if name.endswith("num_batches_tracked")}
-    found = counters | trunk  # files written before torch 0.4.1 lack the counters, and nothing reads them here
     kind = _kind(trunk)
     if kind not in ("ResNet18", None):
         return {}, [f"looks like a {kind}, not a ResNet18"]
+    return match(trunk, _resnet18(), "ResNet18")
+
+
+def match(trunk, wanted, kind):
+    """`(weights, faults)`: the tensors `wanted` (by name, for shape and type) out of `trunk`, or why it lacks them."""
+    counters = {name: torch.tensor(0) for name in wanted if name.endswith("num_batches_tracked")}
+    found = counters | trunk  # files written before torch 0.4.1 lack the counters, and nothing reads them here
     faults = []
     missing = [name for name in wanted if name not in found]
     unknown = sorted(set(found) - set(wanted))
@@ -167,10 +199,10 @@ def _as_torchvision(trunk):
     broken = [name for name in both if name not in inexact and not torch.isfinite(found[name]).all()]
     if missing:
         faults.append(
-            f"{len(missing)} of a ResNet18's {len(wanted) - len(counters)} tensors are missing: {_listed(missing)}"
+            f"{len(missing)} of a {kind}'s {len(wanted) - len(counters)} tensors are missing: {_listed(missing)}"
         )
     if unknown:
-        faults.append(f"{len(unknown)} tensors that a ResNet18 does not have: {_listed(unknown)}")
+        faults.append(f"{len(unknown)} tensors that a {kind} does not have: {_listed(unknown)}")
     if shapes:
         texts = [f"{name} is {list(found[name].shape)}, not {list(wanted[name].shape)}" for name in shapes]
         faults.append(f"{len(shapes)} tensors have another network's shape: {_listed(texts)}")
@@ -194,14 +226,14 @@ def _kind(trunk):
     return _NETWORKS.get((counts, deep))
 
 
-def _explain(content, misfits):
+def _explain(content, misfits, kind):
     """Why no network fits: the one with the most tensors speaks for the file."""
     if misfits:
-        return f"not a ResNet18: {max(misfits)[1]}"
+        return f"not a {kind}: {max(misfits)[1]}"
     names = [name for _, tensors in _state_dicts(content) for name in tensors]
     if not names:
         return "holds no tensors under names: not a state dict"
-    return f"no ResNet in it: none of its {len(names)} tensors is named like a residual block's: {_listed(names)}"
+    return f"no {kind} in it: none of its {len(names)} tensors is named like one of its layers: {_listed(names)}"
 
 
 def _listed(names):

@@ -34,24 +34,33 @@ def embed(images, network, settings, precision, device):
     return np.concatenate(outputs) if outputs else np.zeros((0, backbone.WIDTH), dtype=np.float32)
 
 
-def video_features(row, crops_path, alignment_path, network, settings, device):
-    """Features of one video (`row` of videos.csv) on the 30 fps axis; zeros and `valid` False where no face is."""
-    precision = compute.choose_precision(settings["precision"], device)
+def faces_seen(row, alignment_path):
+    """`(has_face [n_frames] bool, n_read)`: which source frames of a video show a face; n_read frames have crops.
+
+    A video cut short (n_read below `row.n_frames`) has no face in its rest.
+    """
     table = alignment.read(alignment_path)
     if len(table) > row.n_frames:
         raise InputError(f"{alignment_path}: {len(table)} rows, videos.csv says {row.n_frames} frames")
     if len(table) < row.n_frames:
         print(f"WARNING: {row.video_id}: cut short, {len(table)} of {row.n_frames} frames; the rest has no face")
-    source = intervals.source_frames(row.n_frames, row.fps)  # [n_steps]
     has_face = np.zeros(row.n_frames, dtype=bool)
     has_face[: len(table)] = table.status != "missing"
+    return has_face, len(table)
+
+
+def video_features(row, crops_path, alignment_path, network, settings, device):
+    """Features of one video (`row` of videos.csv) on the 30 fps axis; zeros and `valid` False where no face is."""
+    precision = compute.choose_precision(settings["precision"], device)
+    has_face, n_read = faces_seen(row, alignment_path)
+    source = intervals.source_frames(row.n_frames, row.fps)  # [n_steps]
     needed = np.zeros(row.n_frames, dtype=bool)
     needed[source] = True
     needed &= has_face
     side = (settings["input_size"], settings["input_size"])
     wanted = (
         cv2.resize(image, side, interpolation=cv2.INTER_AREA)
-        for image, use in zip(crops.read(crops_path), needed[: len(table)], strict=True)
+        for image, use in zip(crops.read(crops_path), needed[:n_read], strict=True)
         if use
     )
     progress = tqdm(wanted, desc=f"features {row.video_id}", total=int(needed.sum()), unit="frame")
@@ -80,10 +89,15 @@ def run(videos, faces_folder, weights, path, settings):
         "std": settings["std"],
         "version": __version__,
     }
+    write(path, videos, faces_folder, of_all, lambda *video: video_features(*video, network, settings, device))
+
+
+def write(path, videos, faces_folder, of_all, features_of):
+    """Each video's `features_of(row, crops_path, alignment_path)` into one HDF5 file, with the attributes `of_all`."""
     with whole(path) as partial, h5py.File(partial, "w") as file:
         for row in videos.itertuples():
             crops_path = faces_folder / "crops" / f"{row.video_id}{crops.CROPS_SUFFIX}"
             alignment_path = faces_folder / "alignment" / f"{row.video_id}.csv"
-            features, valid, precision = video_features(row, crops_path, alignment_path, network, settings, device)
+            features, valid, precision = features_of(row, crops_path, alignment_path)
             attributes = {**of_all, "source_sha256": sha256(crops_path), "precision": precision}
             cache.write_group(file, row.video_id, cache.Features(features, valid, attributes))

@@ -1,7 +1,8 @@
 """FEDN from cached features to raw predictions, top to bottom (Fang et al. 2025, arXiv 2504.07660; model.md).
 
 Shapes: B windows, N = 64 segments, D = 512 backbone values, E = 512 embedding, levels of 16, 8, 4, 2 positions, each
-with 1 anchor-free and 5 anchor-based predictions: P = 180 per window, C emotions.
+with 1 anchor-free and 5 anchor-based predictions: P = 180 per window, C emotions. The paper's variants are settings of
+section `model` (model.md, "Variants").
 """
 
 import math
@@ -40,46 +41,56 @@ def conv_block(inputs, outputs, model, stride=1):
 class Branch(nn.Module):
     """One branch of the head on one level: attention over positions, then decoupled interval and recognition layers.
 
-    `[B, channels, l]` -> raw intervals `[B, l * per_position, 2]` and logits `[B, l * per_position, C]`.
+    `[B, channels, l]` -> raw intervals `[B, l * per_position, 2]` and logits `[B, l * per_position, C]`. With
+    `coupled_head` the outputs share all layers but the last; with `confidence_branch` a third output, objectness, of
+    the same form comes after the C logits.
     """
 
     def __init__(self, model, per_position, classes):
         super().__init__()
         channels, hidden, kernel = model["channels"], model["head_width"], model["kernel"]
+        self.per_position = per_position
         self.attention = nn.MultiheadAttention(channels, model["attention_heads"], batch_first=True)
         self.norm = nn.LayerNorm(channels)
 
-        def tower(outputs):
+        def layers():
             widths = [channels] + [hidden] * model["head_layers"]
-            layers = [conv_block(a, b, model) for a, b in pairwise(widths)]
-            return nn.Sequential(*layers, nn.Conv1d(hidden, outputs, kernel, padding=kernel // 2))
+            return [conv_block(a, b, model) for a, b in pairwise(widths)]
 
-        self.interval = tower(2 * per_position)
-        self.recognition = tower(classes * per_position)
-        nn.init.normal_(self.recognition[-1].weight, std=0.01)
-        nn.init.constant_(self.recognition[-1].bias, math.log(model["class_prior"] / (1 - model["class_prior"])))
+        def tower(values):
+            own = [] if model["coupled_head"] else layers()
+            return nn.Sequential(*own, nn.Conv1d(hidden, values * per_position, kernel, padding=kernel // 2))
+
+        self.shared = nn.Sequential(*layers()) if model["coupled_head"] else nn.Identity()
+        self.interval = tower(2)
+        self.recognition = tower(classes)
+        self.confidence = tower(1) if model["confidence_branch"] else None
+        for probability in filter(None, (self.recognition, self.confidence)):
+            nn.init.normal_(probability[-1].weight, std=0.01)
+            nn.init.constant_(probability[-1].bias, math.log(model["class_prior"] / (1 - model["class_prior"])))
 
     def forward(self, x):
         positions = x.transpose(1, 2)  # [B, l, channels]
         attended = self.attention(positions, positions, positions, need_weights=False)[0]
-        x = self.norm(positions + attended).transpose(1, 2)
-        batch, _, n = x.shape
+        x = self.shared(self.norm(positions + attended).transpose(1, 2))
+        batch, n = len(x), x.shape[-1]
 
         def per_prediction(out):  # [B, per_position * values, l] -> [B, l * per_position, values]
             return out.transpose(1, 2).reshape(batch, n * self.per_position, -1)
 
-        return per_prediction(self.interval(x)), per_prediction(self.recognition(x))
-
-    @property
-    def per_position(self):
-        return self.interval[-1].out_channels // 2
+        logits = per_prediction(self.recognition(x))
+        if self.confidence is not None:
+            logits = torch.cat([logits, per_prediction(self.confidence(x))], dim=-1)
+        return per_prediction(self.interval(x)), logits
 
 
 class FEDN(nn.Module):
-    """Features `[B, frames_read, D]` -> raw intervals `[B, P, 2]`, logits `[B, P, C]`.
+    """Features `[B, rows_read, D]` -> raw intervals `[B, P, 2]`, logits `[B, P, C]`.
 
     `geometry.decode` turns raw intervals into frames; the sigmoid of a logit is that emotion's probability, the
-    highest one the confidence, its class the label: there is no background class.
+    highest one the confidence, its class the label: there is no background class. With `confidence_branch` the logits
+    are `[B, P, C + 1]`: softmax over C names the emotion, the sigmoid of the last is the confidence. With
+    `clip_features` a row is a clip of 8 frames, which is a segment: one linear layer replaces segment attention.
     """
 
     def __init__(self, windows, model, classes):
@@ -87,7 +98,10 @@ class FEDN(nn.Module):
         channels = model["channels"]
         # Without scale and shift, which the linear layers behind it hold anyway: no gradient to the features is needed.
         self.input_norm = nn.LayerNorm(model["feature_width"], elementwise_affine=False)
-        self.segments = SegmentFusion(windows, model)
+        self.clips = model["clip_features"]
+        self.segments = (
+            nn.Linear(model["feature_width"], model["embedding"]) if self.clips else SegmentFusion(windows, model)
+        )
         self.window_attention = WindowAttention(model) if model["window_attention"] else nn.Identity()
         self.blocks = nn.Sequential(
             conv_block(model["embedding"], channels, model, stride=2),
@@ -100,7 +114,7 @@ class FEDN(nn.Module):
 
     def forward(self, x, literal=False):
         x = self.input_norm(x)
-        segments = self.segments.literal(x) if literal else self.segments(x)  # [B, N, E]
+        segments = self.segments.literal(x) if literal and not self.clips else self.segments(x)  # [B, N, E]
         x = self.window_attention(segments.transpose(1, 2))  # [B, E, N]
         levels = [self.blocks(x)]  # [B, channels, 16]
         for down in self.neck:
@@ -113,11 +127,13 @@ class FEDN(nn.Module):
 
 
 def build(settings, classes):
-    """The network and its geometry for all settings and `classes` emotions."""
+    """The network and its geometry for all settings and `classes` emotions. Raises InputError where settings clash."""
     windows, model = settings["windows"], settings["model"]
     for key in ("feature_width", "channels"):
         if model[key] % model["attention_heads"]:
             raise InputError(f"model.{key}: must be a multiple of model.attention_heads")
+    if model["confidence_branch"] and not model["recognition"]:
+        raise InputError("model.confidence_branch: needs model.recognition; the one logit of spotting is a confidence")
     length, first = geometry.window_frames(windows), model["level_strides"][0]
     if windows["segments"] // 4 != length // first:
         raise InputError(f"model.level_strides: the first level must be {4 * windows['segment_stride']} frames")

@@ -1,32 +1,50 @@
 """FLOPs of one window as the paper counts them: 2 per MAC, convolutions and matrix products (model.md).
 
-128 frames through the backbone, and the literal form of segment attention whatever the code does to be faster.
+128 frames through the backbone (64 clips of 8 for I3D), and the literal form of segment attention whatever the code
+does to be faster.
 """
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import resnet18
 
+from fedn_pipeline.features import i3d
+from fedn_pipeline.files import InputError
 from fedn_pipeline.model import fedn, geometry
 
 
+def _backbone(settings):
+    """`(network, input)` of each backbone that a window needs, without classifiers."""
+    windows, side = settings["windows"], settings["backbone"]["input_size"]
+    if settings["model"]["clip_features"]:
+        clip = (windows["segment_frames"], side, side)
+        return [(i3d.build(n), torch.empty(windows["segments"], n, *clip)) for n in i3d.CHANNELS.values()]
+    network = resnet18()
+    network.fc = torch.nn.Identity()  # the 512 values before the classifier
+    return [(network, torch.empty(geometry.window_frames(windows), 3, side, side))]
+
+
 def count(settings, classes=4):
-    """GFLOP per window: `{"total", "backbone", "rest"}`. Nothing is computed: tensors live on the meta device."""
+    """Cost of one window: `total`, `backbone`, `rest` in GFLOP, `gmac` of the total, and `parameters` by part.
+
+    Nothing is computed: tensors live on the meta device. Raises InputError for a method that is no FEDN.
+    """
+    if settings["folds"]["method"] != "fedn":
+        raise InputError(f"folds.method: FLOPs are those of a FEDN, not of `{settings['folds']['method']}`")
 
     def gflop(run):
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             run()
         return counter.get_total_flops() / 1e9
 
-    windows, side = settings["windows"], settings["backbone"]["input_size"]
+    windows, model = settings["windows"], settings["model"]
     with torch.device("meta"):
-        backbone = resnet18().eval()
-        backbone.fc = torch.nn.Identity()  # the 512 values before the classifier
-        network, _ = fedn.build(settings, classes)
-        frames = torch.empty(geometry.window_frames(windows), 3, side, side)
-        features = torch.empty(1, geometry.frames_read(windows), settings["model"]["feature_width"])
-        parts = {
-            "backbone": gflop(lambda: backbone(frames)),
-            "rest": gflop(lambda: network(features, literal=True)),
-        }
-    return {"total": sum(parts.values()), **parts}
+        backbones = _backbone(settings)
+        network, _ = fedn.build(settings, classes if model["recognition"] else 1)
+        features = torch.empty(1, geometry.rows_read(windows, model), model["feature_width"])
+        backbone = sum(gflop(lambda n=n, x=x: n.eval()(x)) for n, x in backbones)
+        rest = gflop(lambda: network(features, literal=True))
+    parts = {"backbone": [n for n, _ in backbones], "rest": [network]}
+    parameters = {part: sum(p.numel() for n in nets for p in n.parameters()) for part, nets in parts.items()}
+    total = backbone + rest
+    return {"total": total, "backbone": backbone, "rest": rest, "gmac": total / 2, "parameters": parameters}

@@ -48,6 +48,16 @@ def frames_read(windows):
     return window_frames(windows) + windows["segment_frames"] - windows["segment_stride"]
 
 
+def row_stride(windows, model):
+    """Frames from one row of the feature cache to the next: 1, or the segments' stride where a row is a clip."""
+    return windows["segment_stride"] if model["clip_features"] else 1
+
+
+def rows_read(windows, model):
+    """Rows of the feature cache that a window reads: 134 frames, or its 64 clips (a clip is a segment)."""
+    return windows["segments"] if model["clip_features"] else frames_read(windows)
+
+
 def build(windows, model):
     """The geometry for settings `windows` and `model`. Raises InputError if strides, levels and window do not fit."""
     length, parts = window_frames(windows), []

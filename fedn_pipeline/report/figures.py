@@ -1,119 +1,103 @@
-"""Figures of the results stage: a timeline per video and a contact sheet of crops.
+"""Stage `report`: draws and writes its figures: comparisons of all methods, timelines and a contact sheet of one.
 
-Timeline: ground truth above, kept detections below, correct ones green, wrong ones red (hatched, for print without
-colour), an apex crop over each ground truth, frames without a face shaded.
+Curves, recalls and confusions are computed here from the folds' detections by the evaluation's own code, and written as
+CSV beside each figure.
 """
 
-import matplotlib
-import numpy as np
+import json
+
 import pandas as pd
-from matplotlib import pyplot as plt
 from tqdm import tqdm
 
+from fedn_pipeline.evaluation import curves
 from fedn_pipeline.faces import alignment, crops
-from fedn_pipeline.files import whole, write_text
-from fedn_pipeline.matching import match
-from fedn_pipeline.report.results import read_run
+from fedn_pipeline.files import InputError, write_csv
+from fedn_pipeline.matching import UNMATCHED, match
+from fedn_pipeline.report import plots, style, timeline
+from fedn_pipeline.report.results import of_videos
 
-matplotlib.use("Agg")
-WORDS_PER_ROW = 25  # words of an emotion that fit side by side
-CORRECT, WRONG, TRUTH, NO_FACE = "#2a9d4a", "#d1495b", "#4a6fa5", "#dddddd"
-
-
-def save(figure, path):
-    """Write a figure whole, without the time of day in it."""
-    with whole(path) as partial:
-        figure.savefig(partial, dpi=110, metadata={"Software": None})
-    plt.close(figure)
+PLOTS = {
+    "ap_by_iou": plots.ap_by_iou,
+    "ap_each": plots.ap_each,
+    "recall_by_duration": plots.recall_by_duration,
+    "confusion": plots.confusion,
+    "training": plots.training,
+}
 
 
-def _thumbnail(axis, image, x_s, y):
-    box = matplotlib.offsetbox.OffsetImage(image, zoom=0.2)
-    axis.add_artist(matplotlib.offsetbox.AnnotationBbox(box, (x_s, y), frameon=False, pad=0, annotation_clip=True))
+def compare(done, videos, events, evaluation, folder):
+    """Write every comparing figure and its numbers; name -> path of those there are. `done`: methods with folds."""
+    measured = {name: {} for name in ("ap_by_iou", "recall_by_duration", "confusion")}
+    for method in tqdm(done, desc="curves", unit="row"):
+        mine = *of_videos(method.experiment.tested, videos, events), method.experiment.tables, evaluation
+        measured["ap_by_iou"][method.name] = curves.ap_curves(*mine)
+        measured["recall_by_duration"][method.name] = curves.recall_by_duration(*mine)
+        confusion = curves.confusion(*mine)
+        if confusion is not None and confusion.to_numpy().any():
+            measured["confusion"][method.name] = confusion
+    for name, by_method in measured.items():
+        if by_method:
+            long = pd.concat(by_method, names=["method"]).reset_index()
+            write_csv(folder / f"{name}.csv", long.drop(columns="level_1", errors="ignore"))  # a mere row number
+    measured["ap_each"] = measured["ap_by_iou"]
+    measured["training"] = {
+        " ".join(filter(None, (method.name, network))): logs for method in done for network, logs in method.logs.items()
+    }
+    paths = {name: folder / f"{name}.svg" for name, by_method in measured.items() if by_method}
+    for name, path in paths.items():
+        style.save(PLOTS[name](measured[name]), path)
+    return paths
 
 
-def _name(axis, text, start, width, y, row_s):
-    """Text in a bar; upright where the bar is too narrow for a word."""
-    rotation = 90 if width < row_s / WORDS_PER_ROW else 0
-    axis.text(
-        start + width / 2, y, text, ha="center", va="center", fontsize=7, clip_on=True, color="w", rotation=rotation
-    )
+def chosen_videos(videos, report):
+    """The videos that get a timeline: those named, or the first ones."""
+    wanted = report["timelines"]
+    unknown = sorted(set(wanted or []) - set(videos.video_id))
+    if unknown:
+        raise InputError(f"report.timelines: no video named {', '.join(unknown)}")
+    chosen = videos if wanted is None else videos[videos.video_id.isin(wanted)]
+    return chosen.head(report["max_timelines"])
 
 
-def timeline(video, events, detections, table, crop_of, row_s, iou):
-    """Figure of one video (`video`: row of videos.csv).
+def _fold_of(folder):
+    """Video -> folder of the fold that tested it, of one seed's `folder`."""
+    return {
+        video: path.parent
+        for path in sorted(folder.glob("folds/*/fold.json"))
+        for video in json.loads(path.read_text(encoding="utf-8"))["test_videos"]
+    }
 
-    `events` and `detections` (kept, with a column `correct`) of this video; `table` its alignment; `crop_of`: frame
-    -> crop `[224, 224, 3]`; `row_s` seconds per row; `iou` from which a detection is correct.
+
+def timelines(method, inputs, chosen, events, every, settings, out):
+    """Draw the `chosen` videos with a method's first seed, and a contact sheet (None without videos); paths of both.
+
+    `events` is the ground truth, `every` that of all label sets.
     """
-    seconds = video.n_frames / video.fps
-    n_rows = max(1, int(np.ceil(seconds / row_s - 1e-9)))
-    figure, axes = plt.subplots(n_rows, 1, figsize=(16, 3.4 * n_rows + 0.6), squeeze=False, layout="constrained")
-    missing = np.flatnonzero((table.status == "missing").to_numpy())
-    for number, axis in enumerate(axes[:, 0]):
-        axis.set(xlim=(number * row_s, min((number + 1) * row_s, max(seconds, row_s))), ylim=(0, 4.2))
-        axis.set_yticks([0.5, 1.5], ["detected", "true"])
-        axis.spines[["top", "right", "left"]].set_visible(False)
-        for run in np.split(missing, np.flatnonzero(np.diff(missing) > 1) + 1):
-            if len(run):
-                axis.axvspan(run[0] / video.fps, (run[-1] + 1) / video.fps, color=NO_FACE, zorder=0)
-        for event in events.itertuples():
-            start, width = event.onset / video.fps, (event.offset + 1 - event.onset) / video.fps
-            axis.barh(1.5, width, left=start, height=0.7, color=TRUTH)
-            _name(axis, event.emotion, start, width, 1.5, row_s)
-            apex = event.apex if pd.notna(event.apex) else (event.onset + event.offset) // 2
-            if axis.get_xlim()[0] <= apex / video.fps < axis.get_xlim()[1]:
-                _thumbnail(axis, crop_of(int(apex)), apex / video.fps, 3.05)
-        for found in detections.itertuples():
-            start, width = found.onset / video.fps, (found.offset + 1 - found.onset) / video.fps
-            look = {"color": CORRECT} if found.correct else {"color": WRONG, "hatch": "///", "edgecolor": "white"}
-            axis.barh(0.5, width, left=start, height=0.7, **look)
-            _name(axis, f"{found.emotion}\n{found.confidence:.2f}", start, width, 0.5, row_s)
-    axes[-1, 0].set_xlabel("seconds")
-    title = f"{video.video_id}: {int(detections.correct.sum())} of {len(events)} expressions found, "
-    figure.suptitle(f"{title}{int((~detections.correct).sum())} false (green: IoU ≥ {iou:g}; red, hatched: wrong)")
-    return figure
-
-
-def contact_sheet(videos, events, crop_of, columns):
-    """Figure: per video one neutral crop (its first frame) and the apex crops of its first expressions."""
-    figure, axes = plt.subplots(
-        len(videos), columns, figsize=(1.7 * columns, 1.95 * len(videos)), squeeze=False, layout="constrained"
-    )
-    for row, video in zip(axes, videos.itertuples(), strict=True):
-        mine = events[events.video_id == video.video_id]
-        apexes = mine.apex.fillna((mine.onset + mine.offset) // 2).astype(int)
-        shown = [(0, "first frame"), *zip(apexes, mine.emotion, strict=True)][:columns]
-        for axis in row:
-            axis.axis("off")
-        for axis, (frame, title) in zip(row, shown, strict=False):
-            axis.imshow(crop_of(video.video_id, frame))
-            axis.set_title(f"{video.video_id}: {title}", fontsize=7)
-    return figure
-
-
-def run(videos, events, faces_folder, run_folder, out, settings):
-    """All figures of one experiment's folds (`run_folder`: its seedN) into `out`; lists them in `out/figures.txt`.
-
-    `settings`: sections report and evaluation.
-    """
-    kept = read_run(run_folder, videos)[0][0].query("kept").reset_index(drop=True)
-    kept["correct"] = match(kept, events, [settings["evaluation"]["iou"]])[0] >= 0
-    apexes = events.apex.fillna((events.onset + events.offset) // 2).astype(int)
-    written, pictures = [], {}
-    for video in tqdm(list(videos.itertuples()), desc="figures", unit="video"):
-        mine = events.video_id == video.video_id
-        wanted = sorted({0, *apexes[mine]})
-        images = crops.read_frames(faces_folder / "crops" / f"{video.video_id}{crops.CROPS_SUFFIX}", wanted)
-        pictures[video.video_id] = dict(zip(wanted, images, strict=True))
-        table = alignment.read(faces_folder / "alignment" / f"{video.video_id}.csv")
-        figure = timeline(
-            video, events[mine], kept[kept.video_id == video.video_id], table,
-            pictures[video.video_id].__getitem__, settings["report"]["timeline_rows_s"], settings["evaluation"]["iou"],
-        )  # fmt: skip
-        written.append(f"timelines/{video.video_id}.png")
-        save(figure, out / written[-1])
-    sheet = contact_sheet(videos, events, lambda v, f: pictures[v][f], settings["report"]["contact_sheet_columns"])
-    written.append("contact_sheet.png")
-    save(sheet, out / written[-1])
-    write_text(out / "figures.txt", "\n".join(written) + "\n")
+    report, iou, labels = settings["report"], settings["evaluation"]["iou"], settings["dataset"]["labels"]
+    sets = sorted(set(every.label_set) - {"", labels})
+    table = method.experiment.tables[0]
+    kept = table[table.kept].reset_index(drop=True)
+    kept["correct"] = match(kept, events, [iou])[0] != UNMATCHED
+    folds = _fold_of(inputs.folder / method.name / f"seed{settings['run']['seeds'][0]}")
+    paths, pictures = [], {}
+    for video in tqdm(list(chosen.itertuples()), desc="timelines", unit="video"):
+        name = video.video_id
+        mine, kept_here, found = (part[part.video_id == name] for part in (events, kept, table))
+        frames = sorted({0, *timeline.apexes(mine)})
+        images = crops.read_frames(inputs.faces / "crops" / f"{name}{crops.CROPS_SUFFIX}", frames)
+        pictures[name] = dict(zip(frames, images, strict=True))
+        if name not in folds:  # a plain split tests only some
+            continue
+        threshold = json.loads((folds[name] / "threshold.json").read_text(encoding="utf-8"))["threshold"]
+        face = alignment.read(inputs.faces / "alignment" / f"{name}.csv").status != "missing"
+        truths = {labels: mine} | {one: every[(every.video_id == name) & (every.label_set == one)] for one in sets}
+        curve = timeline.confidence_curve(folds[name], video, found)
+        scene = timeline.Scene(video, truths, kept_here, curve, threshold, face.to_numpy(), pictures[name])
+        paths.append(out / "timelines" / f"{name}.png")
+        style.save(timeline.draw(scene, report["timeline_rows_s"], iou), paths[-1])
+    if not pictures:
+        return paths, None
+    columns = report["contact_sheet_columns"]
+    sheet = timeline.contact_sheet(chosen, events, lambda name, frame: pictures[name][frame], columns)
+    style.save(sheet, out / "contact_sheet.jpg")
+    return paths, out / "contact_sheet.jpg"

@@ -1,4 +1,4 @@
-"""Stage `results`: every fold of every experiment -> one table row each, and the paired differences to the first.
+"""Stage `results`: every fold of every experiment -> one table row each, and the paired differences to FEDN.
 
 Reads `EXPERIMENT/seedN/folds/NAME/{detections.csv, threshold.json, fold.json}`; refuses folds that do not cover the
 data set's videos exactly once, so that a stale or missing fold can never hide in an average.
@@ -6,6 +6,8 @@ data set's videos exactly once, so that a stale or missing fold can never hide i
 
 import json
 from collections import Counter
+from dataclasses import dataclass
+from itertools import chain
 
 import pandas as pd
 
@@ -53,30 +55,61 @@ def weights_text(record):
     return f"{record['backbone']} ({record['weights_sha256'][:8]}), {words}"
 
 
-def run(dataset, videos, events, folder, stem, settings):
-    """Write `stem.csv`, `.md`, `.tex` and `stem_differences.csv`. `settings`: sections run, dataset, evaluation."""
-    experiments, seeds = settings["run"]["experiments"], settings["run"]["seeds"]
-    labels, evaluation = settings["dataset"]["labels"], settings["evaluation"]
-    runs, tested, rows, differences = {}, {}, [], []
-    for experiment in experiments:
-        runs[experiment], records = [], []
-        for seed in seeds:
-            tables, found = read_run(folder / experiment / f"seed{seed}", videos)
-            runs[experiment] += tables
-            records += found
-        weights = sorted({weights_text(record) for record in records})
-        tested[experiment] = {video for record in records for video in record["test_videos"]}
-        rows.append({
-            "dataset": dataset, "labels": labels, "method": experiment, "source": "ours",
-            "metrics": summarise(*of_videos(tested[experiment], videos, events), runs[experiment], evaluation),
-            "weights": "; ".join(weights), "protocol": "; ".join(sorted({protocol(r) for r in records})),
-            "seeds": " ".join(map(str, seeds)),
-            "omitted_videos": " ".join(sorted(set(videos.video_id) - tested[experiment])),
-        })  # fmt: skip
-    first = experiments[0]
-    for other in experiments[1:]:
-        both = tested[first] & tested[other]  # all videos, unless one of them is a plain split
-        ours, theirs = ([of_videos(both, run)[0] for run in runs[name]] for name in (first, other))
+@dataclass(frozen=True)
+class Experiment:
+    """One row's folds: a detection table per seed or chance draw, fold records, the videos that they tested."""
+
+    name: str
+    tables: list
+    records: list
+
+    @property
+    def tested(self):
+        return {video for record in self.records for video in record["test_videos"]}
+
+
+def read_experiment(folder, name, seeds, videos):
+    """All seeds of the experiment `folder/NAME`; see `read_run`."""
+    runs = [read_run(folder / name / f"seed{seed}", videos) for seed in seeds]
+    return Experiment(name, *(list(chain.from_iterable(part)) for part in zip(*runs, strict=True)))
+
+
+def reference(names):
+    """The experiment that all others are compared with: FEDN, or else the first."""
+    return "fedn" if "fedn" in names else names[0]
+
+
+def _row(experiment, videos, events, evaluation):
+    """Metrics, weights, protocol and omitted videos of one experiment."""
+    omitted = sorted(set(videos.video_id) - experiment.tested)
+    return {
+        "metrics": summarise(*of_videos(experiment.tested, videos, events), experiment.tables, evaluation),
+        "weights": "; ".join(sorted({weights_text(record) for record in experiment.records})),
+        "protocol": "; ".join(sorted({protocol(record) for record in experiment.records})),
+        "omitted_videos": " ".join(omitted),
+    }
+
+
+def run(dataset, videos, events, folder, stem, settings, not_run=None):
+    """Write `stem.csv`, `.md`, `.tex` and `stem_differences.csv`. `settings`: sections run, dataset, evaluation.
+
+    `not_run`: experiments without folds, by name, and why ("weights missing"): a row that says so and has no metric.
+    """
+    names, seeds, evaluation = settings["run"]["experiments"], settings["run"]["seeds"], settings["evaluation"]
+    not_run = not_run or {}
+    done = {name: read_experiment(folder, name, seeds, videos) for name in names if name not in not_run}
+    shared = {"dataset": dataset, "labels": settings["dataset"]["labels"], "source": "ours"}
+    rows, differences = [], []
+    for name in names:
+        if name in not_run:
+            rows.append({**shared, "method": name, "weights": not_run[name]})
+            continue
+        row = _row(done[name], videos, events, evaluation)
+        rows.append({**shared, "method": name, "seeds": " ".join(map(str, seeds)), **row})
+    first = reference(list(done)) if done else None
+    for other in [name for name in done if name != first]:
+        both = done[first].tested & done[other].tested  # all videos, unless one of them is a plain split
+        ours, theirs = ([of_videos(both, run)[0] for run in done[name].tables] for name in (first, other))
         for metric, value in paired_difference(*of_videos(both, videos, events), ours, theirs, evaluation).items():
             differences.append({"method": first, "minus": other, "metric": metric, **value._asdict()})
     differences = pd.DataFrame(differences, columns=["method", "minus", "metric", "value", "low", "high"])

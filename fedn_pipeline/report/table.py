@@ -26,6 +26,14 @@ SCORES = {  # column: heading, factor, decimals
     "detection_map": ("Detection mAP", 1000, 1),
     "strs": ("STRS", 100, 1),
 }
+FURTHER_SCORES = {  # of the report's tables alone
+    "fn": ("FN", 1, 0),
+    "gflop": ("GFLOP", 1, 1),
+    "gmac": ("GMAC", 1, 1),
+    "parameters": ("Parameters (M)", 1e-6, 2),
+    "frames_per_second": ("Frames/s", 1, 1),
+    "fold_s": ("Fold (s)", 1, 0),
+}
 UNITS = "F1 and STRS in percent, mAP x1000; in brackets 95 % bootstrap intervals over subjects."
 DEMO_WEIGHTS = "demo weights"
 DEMO_NOTE = (
@@ -70,12 +78,14 @@ def write(table, stem, differences=None):
     files.write_text(f"{stem}.tex", latex(table))
 
 
-def scores(table):
-    """The table as people read it: text cells, method first, intervals in brackets."""
+def scores(table, names=tuple(SCORES)):
+    """The table's columns `names` as people read them: text cells, method first, intervals in brackets."""
     rows = table.to_dict("records")
     cells = {"Method": [str(row["method"]) for row in rows]}
-    for name, scale in SCORES.items():
-        cells[scale[0]] = [_number(row, name) for row in rows]
+    for name in names:
+        cells[(SCORES | FURTHER_SCORES)[name][0]] = [
+            cell(name, *(row.get(name + suffix) for suffix in ("", "_low", "_high"))) for row in rows
+        ]
     return pd.DataFrame(cells, dtype=object)
 
 
@@ -97,9 +107,9 @@ def compared(differences):
         found = part.set_index("metric").to_dict("index")
         row = {"Difference": f"{method} - {minus}"}
         for name in COMPARED:
-            value = {name: found[name]["value"], f"{name}_low": found[name]["low"], f"{name}_high": found[name]["high"]}
-            sure = not _missing(value[f"{name}_low"]) and (value[f"{name}_low"] > 0 or value[f"{name}_high"] < 0)
-            row[SCORES[name][0]] = _number(value, name) + (" *" if sure else "")
+            value, low, high = (found[name][part] for part in ("value", "low", "high"))
+            sure = not _missing(low) and (low > 0 or high < 0)
+            row[SCORES[name][0]] = cell(name, value, low, high) + (" *" if sure else "")
         rows.append(row)
     return pd.DataFrame(rows, dtype=object)
 
@@ -119,14 +129,14 @@ def latex(table):
 def markdown(table, differences=None):
     """All printed forms as Markdown tables, columns aligned for a terminal."""
     note = [f"{demo_note(table)}\n"] if demo_note(table) else []
-    parts = [_aligned(scores(table)), f"{UNITS}\n", *note, _aligned(provenance(table))]
+    parts = [aligned(scores(table)), f"{UNITS}\n", *note, aligned(provenance(table))]
     if differences is not None and len(differences):
-        parts += [_aligned(compared(differences)), "Paired differences on the same draws; * interval excludes 0.\n"]
+        parts += [aligned(compared(differences)), "Paired differences on the same draws; * interval excludes 0.\n"]
     return "\n".join(parts)
 
 
-def _aligned(text):
-    """A table of text as Markdown."""
+def aligned(text):
+    """A table of text as Markdown, columns aligned for a terminal."""
     escaped = text.map(lambda cell: cell.replace("|", "&#124;")) if len(text) else text
     return escaped.to_markdown(index=False, disable_numparse=True) + "\n"
 
@@ -146,13 +156,12 @@ def _missing(value):
     return value is None or value == "" or (isinstance(value, float) and np.isnan(value))
 
 
-def _number(row, name):
-    """`71.2 [65.0, 78.1]`, `71.2` where there is no interval, a dash where there is no value."""
-    _, factor, decimals = SCORES[name]
-    values = [row.get(name + suffix) for suffix in ("", "_low", "_high")]
-    if _missing(values[0]):
+def cell(name, value, low=None, high=None):
+    """`71.2 [65.0, 78.1]` in the unit of column `name`, `71.2` without an interval, a dash without a value."""
+    _, factor, decimals = (SCORES | FURTHER_SCORES)[name]
+    if _missing(value):
         return DASH
     # a mean count over several runs keeps one decimal, a count of one run is whole
-    decimals = 1 if name in COUNTS and values[0] != round(values[0]) else decimals
-    shown = [None if _missing(value) else f"{value * factor:.{decimals}f}" for value in values]
+    decimals = 1 if name in (*COUNTS, "fn") and value != round(value) else decimals
+    shown = [None if _missing(part) else f"{part * factor:.{decimals}f}" for part in (value, low, high)]
     return shown[0] if None in shown[1:] else f"{shown[0]} [{shown[1]}, {shown[2]}]"

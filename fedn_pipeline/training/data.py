@@ -16,18 +16,19 @@ from fedn_pipeline.training import windows as windowing
 
 @dataclass
 class Videos:
-    """V videos: ids; n_steps [V] on the 30 fps axis; features [sum of n_steps, D] float32, laid end to end;
-    valid: id -> [n_steps] bool."""
+    """V videos: ids; n_steps [V] on the 30 fps axis; features [sum of n_steps / row_stride, D] float32, end to end;
+    valid: id -> [n_steps] bool; row_stride: frames from one row of features to the next (2 for clips)."""
 
     ids: tuple
     n_steps: np.ndarray
     features: torch.Tensor
     valid: dict
+    row_stride: int = 1
 
     def windows(self, settings, stride):
-        """Windows at `stride` and the row of every frame they read, `[W, frames_read]` tensor."""
+        """Windows at `stride` and the rows of the features that they read, `[W, rows]` tensor."""
         cut = windowing.cut(self.n_steps, settings, stride)
-        index = windowing.gather_index(cut, self.n_steps, settings)
+        index = windowing.gather_index(cut, self.n_steps, settings, self.row_stride)
         return cut, torch.from_numpy(index).to(self.features.device)
 
 
@@ -35,9 +36,10 @@ def load(features_path, ids, device):
     """Features of the videos `ids` as one tensor on `device`."""
     entries = {video: cache.read(features_path, video) for video in ids}
     features = np.concatenate([entry.features for entry in entries.values()]).astype(np.float32)
-    n_steps = np.array([len(entry.valid) for entry in entries.values()])
-    valid = {video: entry.valid for video, entry in entries.items()}
-    return Videos(tuple(ids), n_steps, torch.from_numpy(features).to(device), valid)
+    row_stride = int(next(iter(entries.values())).attributes["frame_stride"])  # a cache holds one backbone's features
+    valid = {video: np.repeat(entry.valid, row_stride) for video, entry in entries.items()}
+    n_steps = np.array([len(steps) for steps in valid.values()])
+    return Videos(tuple(ids), n_steps, torch.from_numpy(features).to(device), valid, row_stride)
 
 
 def events_on_feature_axis(events, others, videos, ids, classes):
@@ -49,11 +51,9 @@ def events_on_feature_axis(events, others, videos, ids, classes):
     code = {emotion: number for number, emotion in enumerate(classes)}
     rest = 0 if list(classes) == [""] else -1
     labelled = events.assign(label=[code.get(emotion, rest) for emotion in events.emotion])
-    every = pd.concat([labelled, others.assign(label=-1)], ignore_index=True)
-    result = []
-    for video in ids:
-        rows = every[every.video_id == video].sort_values(["onset", "offset"], kind="stable")
-        spans = intervals.to_feature_axis(intervals.half_open(rows.onset, rows.offset), fps[video])
-        labels = rows.label.to_numpy(dtype=np.int64)
-        result.append((spans.reshape(-1, 2), labels))
-    return result
+    every = pd.concat([labelled, others.assign(label=-1)]).sort_values(["onset", "offset"], kind="stable")
+    source_fps = every.video_id.map(fps).to_numpy(dtype=np.float64)
+    spans = intervals.to_feature_axis(intervals.half_open(every.onset, every.offset), source_fps[:, None])
+    labels = every.label.to_numpy(dtype=np.int64)
+    rows, none = every.groupby("video_id").indices, np.zeros(0, dtype=np.int64)
+    return [(spans[rows.get(video, none)], labels[rows.get(video, none)]) for video in ids]

@@ -6,13 +6,16 @@ same bytes on the CPU, because nothing but its seed, configuration and data ente
 
 import json
 
+import numpy as np
 import pandas as pd
 from safetensors.torch import save_file
 
 from fedn_pipeline import __version__, compute
 from fedn_pipeline.dataset.tables import emotions
 from fedn_pipeline.files import InputError, whole, write_csv
-from fedn_pipeline.training import data, loop, predictions
+from fedn_pipeline.model import outputs
+from fedn_pipeline.model.geometry import row_stride
+from fedn_pipeline.training import data, loop, predictions, windows
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
 
@@ -21,29 +24,44 @@ EXPRESSION = ""  # the one class of a network that only spots: an objectness log
 
 
 def _raw(network, loaded, videos, settings, device):
-    """Raw predictions of loaded videos, by id."""
-    rows = videos.set_index("video_id")
-    return {
-        video: predictions.RawPredictions(
-            *outputs, loaded.valid[video], float(rows.fps[video]), int(rows.n_frames[video])
-        )
-        for video, outputs in loop.predict(network, loaded, settings, device).items()
-    }
+    """Raw predictions of loaded videos at all rates together, on the 30 fps axis, by id."""
+    rows, raw = videos.set_index("video_id"), {}
+    cut = windows.cut(loaded.n_steps, settings["windows"], settings["windows"]["test_stride"])
+    predicted = loop.predict(network, loaded, settings, device)  # intervals in steps of each window's own rate
+    for number, (video, (starts, spans, logits)) in enumerate(predicted.items()):
+        rate = cut.rate[cut.video == number].astype(np.float32)
+        fps, n_frames = float(rows.fps[video]), int(rows.n_frames[video])
+        spans = spans * rate[:, None, None]
+        raw[video] = predictions.RawPredictions(starts, spans, logits, loaded.valid[video], fps, n_frames)
+    return raw
 
 
 def _classes(events, parts, recognition):
-    """The network's classes: the emotions of the fold's own training subjects, or the one of spotting alone."""
+    """The network's classes: the emotions of the fold's own training subjects, or the one of spotting alone.
+
+    A single expression without an emotion is never a target; if none has one, recognition is refused.
+    """
     if not recognition:
         return [EXPRESSION]
     theirs = events[events.video_id.isin(parts.train + parts.held_out)]
-    unnamed = theirs[theirs.emotion == ""]
-    if len(unnamed):
+    if len(theirs) and not emotions(theirs):
         raise InputError(
-            f"events.csv: {len(unnamed)} of {len(theirs)} expressions name no emotion (the first: video "
-            f"{unnamed.video_id.iloc[0]}, onset {unnamed.onset.iloc[0]}); name them, or only spot "
-            "(model.recognition: false)"
+            "events.csv: no expression names an emotion; name them, or only spot (model.recognition: false)"
         )
     return emotions(theirs)
+
+
+def _load(features_path, ids, settings, device):
+    """Features of videos, which must be of the kind that the network reads."""
+    loaded = data.load(features_path, ids, device)
+    found = loaded.row_stride, loaded.features.shape[1]
+    wanted = row_stride(settings["windows"], settings["model"]), settings["model"]["feature_width"]
+    if found != wanted:
+        raise InputError(
+            f"{features_path}: rows of {found[1]} values every {found[0]} frame(s), but the network reads {wanted[1]} "
+            f"values every {wanted[0]}; see model.feature_width, model.clip_features, windows.segment_stride"
+        )
+    return loaded
 
 
 def run(videos, events, others, features_path, held_out, folder, settings, seed):
@@ -55,7 +73,9 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
     device = compute.prepare(seed, settings["training"]["threads"])
     parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"])
     classes = _classes(events, parts, settings["model"]["recognition"])
-    loaded = {name: data.load(features_path, getattr(parts, name), device) for name in ("train", "held_out", "test")}
+    names = outputs.names(classes, settings["model"])
+    roles = ("train", "held_out", "test")
+    loaded = {role: _load(features_path, getattr(parts, role), settings, device) for role in roles}
     truth = {
         name: data.events_on_feature_axis(events, others, videos, loaded[name].ids, classes)
         for name in ("train", "held_out")
@@ -64,14 +84,14 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
         loaded["train"], truth["train"], loaded["held_out"], truth["held_out"],
         classes, settings, seed, device, label=f"without {held_out}",
     )  # fmt: skip
-    roles = {role: _raw(network, loaded[role], videos, settings, device) for role in ("test", "held_out")}
+    raw = {role: _raw(network, loaded[role], videos, settings, device) for role in ("test", "held_out")}
     used = {name: settings[name] for name in SECTIONS}
     metadata = {"classes": classes, "held_out": held_out, "seed": seed, "settings": used, "version": __version__}
     with whole(folder / "checkpoint.safetensors") as partial:
         tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
         save_file(tensors, partial, metadata={"fedn_pipeline": json.dumps(metadata, sort_keys=True)})
     write_csv(folder / "training_log.csv", pd.DataFrame(log))
-    predictions.write(folder / "predictions.h5", roles, classes)
+    predictions.write(folder / "predictions.h5", raw, names)
     training = settings["training"]
     precision = compute.choose_precision(training["precision"], device)
     recipe = f"{training['imbalance']} loss, {log[-1]['step']} steps of {training['batch_size']} windows, {precision}"

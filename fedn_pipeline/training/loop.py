@@ -1,9 +1,11 @@
 """The training loop: Adam on the windows of a fold's training subjects (Fang et al. 2025; model.md, "Training").
 
 Numbered 1 to 4 so that the whole experiment can be seen at once. No epoch is chosen: the last step is the model.
+A pass over the windows that meets no positive, and a loss or gradient that is not finite, stop it with their cause.
 """
 
 import math
+import sys
 
 import numpy as np
 import torch
@@ -39,8 +41,39 @@ def learning_rate(step, n_steps, training):
     return peak * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
 
 
+def _positives_by_level(assigned, grid, label):
+    """Columns of the log: positives of each level among the training windows; warns of a level without any."""
+    per_prediction = (assigned.classes >= 0).sum(0).cpu()  # [P]
+    counts = {int(stride): int(per_prediction[grid.stride == stride].sum()) for stride in grid.stride.unique()}
+    silent = [str(stride) for stride, count in counts.items() if not count]
+    if silent:
+        print(
+            f"WARNING: {label}: no training window gives a positive on level(s) of stride {', '.join(silent)} frames: "
+            "nothing is learnt there but silence; see model.level_ranges, anchor_widths",
+            file=sys.stderr,
+        )
+    return {f"training_positives_{stride}": count for stride, count in counts.items()}
+
+
+def _cause(features, parts, network):
+    """The first thing that is not finite in a step that has to stop; `features` are those of its windows."""
+    if not torch.isfinite(features).all():
+        return "the features of its windows"
+    for name, value in parts.items():
+        if not torch.isfinite(value):
+            return f"the {name} loss"
+    for name, parameter in network.named_parameters():
+        if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+            return f"the gradient of {name}"
+    return "the sum of all squared gradients"
+
+
 def train(videos, events, held_out_videos, held_out_events, classes, settings, seed, device, label=""):
-    """Train one network. Returns `(network, log rows)`. Raises FloatingPointError if the loss is not finite."""
+    """Train one network. Returns `(network, log rows)`.
+
+    Raises FloatingPointError if a loss or gradient is not finite, InputError if no window, or no window of a whole
+    pass over them, gives a positive. `label` names the fold in messages.
+    """
     training = settings["training"]
     precision = compute.choose_precision(training["precision"], device)
 
@@ -49,8 +82,10 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
     index, assigned, grid = _prepare(videos, events, settings, generator)
     held_index, held_assigned, _ = _prepare(held_out_videos, held_out_events, settings)
     assigned, held_assigned = assigned.to(device), held_assigned.to(device)
-    if not (assigned.classes >= 0).any():
+    positive_windows = int((assigned.classes >= 0).any(1).sum())
+    if not positive_windows:
         raise InputError("events.csv: no prediction answers for any expression; see model.level_ranges, anchor_widths")
+    by_level = _positives_by_level(assigned, grid, label)
     batch = min(training["batch_size"], len(index))
     per_epoch = len(index) // batch
     n_steps = training["steps"] or training["epochs"] * per_epoch
@@ -66,7 +101,7 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
         with compute.autocast(precision, device):
             raw, logits = network(features[rows])
         predicted = geometry.decode(raw.float(), grid)
-        return losses.loss(predicted, logits.float(), wanted, training)
+        return losses.loss(predicted, logits.float(), wanted, training, settings["model"]["confidence_branch"])
 
     def held_out_loss():
         network.eval()
@@ -78,10 +113,12 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
                 positives = int(parts["positives"])
                 total, weight = total + float(loss) * max(1, positives), weight + positives
         network.train()
+        if not math.isfinite(total):
+            raise FloatingPointError(f"{label}: after step {step}: held-out loss {total}; are those features finite?")
         return total / max(1, weight)
 
     # 3. Steps.
-    rows, sums, order = [], {}, np.zeros(0, dtype=np.int64)
+    rows, sums, order, met = [], {}, np.zeros(0, dtype=np.int64), 0
     for step in tqdm(range(n_steps), desc=f"train {label}", unit="step"):
         if len(order) < batch:
             order = generator.permutation(len(index))
@@ -94,8 +131,20 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), training["gradient_norm"])
         if not torch.isfinite(loss) or not torch.isfinite(norm):
-            raise FloatingPointError(f"{label}: step {step}: loss {loss.item()}, gradient norm {norm.item()}")
+            cause = _cause(videos.features[index[chosen]], parts, network)
+            raise FloatingPointError(
+                f"{label}: step {step}: not finite: {cause} (loss {loss.item()}, gradient norm {norm.item()})"
+            )
         optimizer.step()
+        met += parts["positives"]
+        if len(order) < batch:  # a pass over the windows ends
+            if not met:
+                raise InputError(
+                    f"{label}: no positive in the {per_epoch} steps up to step {step}, a whole pass: only "
+                    f"{positive_windows} of {len(index)} training windows hold one, and {len(order)} are left out of a "
+                    "pass; label more expressions, or lower windows.background_per_positive or training.batch_size"
+                )
+            met = 0
         for name, value in {"loss": loss.detach(), **parts, "gradient_norm": norm.detach()}.items():
             sums[name] = sums.get(name, 0) + value
 
@@ -104,7 +153,7 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
         if since == training["log_every"] or step == n_steps - 1:
             means = {name: float(value) / since for name, value in sums.items()}
             row = {"step": step + 1, "epoch": (step + 1) / max(1, per_epoch), "learning_rate": rate, **means}
-            rows.append({**row, "held_out_loss": held_out_loss()})
+            rows.append({**row, "held_out_loss": held_out_loss(), **by_level})
             sums = {}
     return network, rows
 

@@ -16,7 +16,7 @@ DATASETS = ("starts", "intervals", "logits", "valid")
 @dataclass
 class RawPredictions:
     """One video: starts [W] int64 (30 fps frames), intervals [W, P, 2] float32 (frames from the window's start),
-    logits [W, P, C] float32, valid [n_steps] bool, fps and n_frames of the source."""
+    logits [W, P, C] float32 (see model/outputs.py), valid [n_steps] bool, fps and n_frames of the source."""
 
     starts: np.ndarray
     intervals: np.ndarray
@@ -26,10 +26,10 @@ class RawPredictions:
     n_frames: int
 
 
-def write(path, roles, classes):
-    """Write `{role: {video_id: RawPredictions}}` (roles `test` and `held_out`) and the class names."""
+def write(path, roles, names):
+    """Write `{role: {video_id: RawPredictions}}` (roles `test` and `held_out`) and the names of the logits."""
     with whole(path) as partial, h5py.File(partial, "w") as file:
-        file.attrs["classes"] = list(classes)
+        file.attrs["classes"] = list(names)
         for role, videos in roles.items():
             for video, raw in videos.items():
                 group = file.create_group(f"{role}/{video}")
@@ -39,7 +39,7 @@ def write(path, roles, classes):
 
 
 def read(path):
-    """Inverse of `write`: `(roles, classes)`. Raises InputError naming a damaged file."""
+    """Inverse of `write`: `(roles, names)`. Raises InputError naming a damaged file."""
     try:
         with h5py.File(path) as file:
             roles = {

@@ -3,6 +3,11 @@
 Anchor-free: positive when its point lies inside the interval and the farther end is within the level's range; the
 shortest interval wins. Anchor-based: IoU above `positive_iou` positive, below `negative_iou` negative, between
 ignored. A prediction whose anchor touches any other annotated event is ignored instead of negative.
+
+At several rates (`windows.rates`) an event is left to the rates whose steps suit its length. At the others, only the
+level that comes nearest to its length, the first or the last, is ignored where it touches the event; every other level
+is taught that no interval of its length is there. Were all ignored, hardly a long prediction of a coarse rate, or a
+prediction inside a long event, would ever have been a negative.
 """
 
 from dataclasses import dataclass
@@ -41,6 +46,12 @@ def assign(annotation, geometry, model, training):
     inside_ignored = (point[:, None] >= ignored[:, 0]) & (point[:, None] < ignored[:, 1])
     overlap_ignored = intervals.intersection(anchors[:, None], ignored[None]) > 0
     classes[torch.where(free[:, None], inside_ignored, overlap_ignored).any(1)] = IGNORED
+
+    for spans, level in ((annotation.too_short, geometry.level[0]), (annotation.too_long, geometry.level[-1])):
+        if len(spans):
+            cells = torch.stack([point - geometry.width / 2, point + geometry.width / 2], dim=-1)
+            touching = intervals.intersection(cells[:, None], torch.as_tensor(spans, dtype=torch.float32)[None]) > 0
+            classes[touching.any(1) & (geometry.level == level)] = IGNORED
 
     truth = torch.as_tensor(annotation.targets, dtype=torch.float32).reshape(-1, 2)
     if not len(truth):

@@ -6,6 +6,7 @@ import pytest
 from fedn_pipeline import config
 from fedn_pipeline.detection import candidates
 from fedn_pipeline.files import InputError
+from fedn_pipeline.model import outputs
 from fedn_pipeline.training import predictions
 
 SETTINGS = config.validate({})["detections"]
@@ -29,6 +30,19 @@ def test_window_start_label_and_confidence():
     table = candidates.of_video("v", raw([0, 100], [[10, 20], [5, 30]], [[-1, 2], [3, 0]]), CLASSES, SETTINGS)
     assert table[["onset", "offset", "emotion"]].to_numpy().tolist() == [[105, 129, "anger"], [10, 19, "happiness"]]
     assert table.confidence.tolist() == pytest.approx([1 / (1 + np.exp(-3)), 1 / (1 + np.exp(-2))])
+
+
+def test_confidence_branch_decides_confidence_and_never_the_emotion():
+    """Names end with the reserved `objectness`: its probability is the confidence, the classes' best the emotion."""
+    names = outputs.names(CLASSES, {"confidence_branch": True})
+    assert names == [*CLASSES, "objectness"] and outputs.names(CLASSES, {"confidence_branch": False}) == CLASSES
+    video = raw([0, 100], [[10, 20], [5, 30]], np.zeros((2, 2)))
+    video.logits = np.array([[[-5, -4, 2]], [[9, 3, 1]]], dtype=np.float32)
+    table = candidates.of_video("v", video, names, SETTINGS)
+    assert table[["onset", "emotion"]].to_numpy().tolist() == [[10, "happiness"], [105, "anger"]]
+    assert table.confidence.tolist() == pytest.approx([1 / (1 + np.exp(-2)), 1 / (1 + np.exp(-1))])
+    with pytest.raises(InputError, match="emotion `objectness`: this name is reserved"):
+        outputs.names(["objectness"], {"confidence_branch": False})
 
 
 def test_same_event_seen_by_two_windows_is_reported_once():

@@ -3,7 +3,9 @@
 import argparse
 import json
 import warnings
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -50,6 +52,13 @@ LAYOUTS = {
     "old.pt": lambda net, plain: {name: v for name, v in plain.items() if not name.endswith("num_batches_tracked")},
     "heads.pt": lambda net, plain: prefixed(plain, "backbone.") | {"classifier.weight": torch.zeros(8, 512)},
     "double.pt": lambda net, plain: {name: value.double() for name, value in plain.items()},
+    "ema.pt": lambda net, plain: {"state_dict": plain, "ema": {name: v.clone() for name, v in plain.items()}},
+    "options.pt": lambda net, plain: {
+        "state_dict": plain,
+        "args": argparse.Namespace(lr=1, milestones=[3, 5]),
+        "best": np.float64(0.61),
+        "epoch": np.int64(3),
+    },
     "parameters.pt": lambda net, plain: dict(plain, **dict(net.named_parameters())),
 }
 
@@ -101,6 +110,10 @@ def without(tensors, start):
     return {name: value for name, value in tensors.items() if not name.startswith(start)}
 
 
+def other(tensors):
+    return tensors | {"bn1.bias": tensors["bn1.bias"] + 1}
+
+
 MISFITS = {
     "layers missing": (
         lambda p: without(p, "layer4.1."),
@@ -116,12 +129,12 @@ MISFITS = {
     "further modules": (lambda p: p | {"layer1.0.se.weight": torch.zeros(3)}, r"ResNet18 does not have: layer1\.0\.se"),
     "not finite": (lambda p: p | {"bn1.bias": torch.full((64,), torch.nan)}, r"not finite: bn1\.bias"),
     "integers": (lambda p: p | {"bn1.bias": torch.zeros(64, dtype=torch.int8)}, r"not floating point .*bn1\.bias"),
-    "another family": (lambda p: {"blocks.0.attn.qkv.weight": torch.zeros(3)}, r"no ResNet in it.*blocks\.0\.attn"),
+    "another family": (lambda p: {"blocks.0.attn.qkv.weight": torch.zeros(3)}, r"no ResNet18 in it.*blocks\.0\.attn"),
     "no tensors": (lambda p: {"epoch": 3}, "holds no tensors under names"),
     "one tensor": (lambda p: torch.zeros(3), "holds no tensors under names"),
     "two networks": (
-        lambda p: {"state_dict": prefixed(p, "encoder_q.") | prefixed(p, "encoder_k."), "ema": p},
-        r"several ResNet18 networks: ema, state_dict / encoder_k\.\*, state_dict / encoder_q\.\*",
+        lambda p: {"state_dict": prefixed(p, "encoder_q.") | prefixed(other(p), "encoder_k."), "copy": p},
+        r"several ResNet18 networks: state_dict / encoder_k\.\*, state_dict / encoder_q\.\*",
     ),
 }
 
@@ -153,17 +166,17 @@ def test_pickled_code_is_refused_and_not_run(plain, tmp_path):
 
 def test_whole_modules_and_scripts_are_refused_with_the_way_out(network, plain, tmp_path):
     torch.save(network, tmp_path / "module.pt")
-    torch.save({"state_dict": plain, "args": argparse.Namespace(lr=1)}, tmp_path / "args.pt")
+    torch.save({"state_dict": plain, "args": SimpleNamespace(lr=1)}, tmp_path / "args.pt")
     with warnings.catch_warnings(action="ignore"):
         torch.jit.save(torch.jit.script(network), tmp_path / "script.pt")
-        for name, what in (("module", "ResNet"), ("args", "argparse.Namespace"), ("script", "TorchScript")):
+        for name, what in (("module", "ResNet"), ("args", "types.SimpleNamespace"), ("script", "TorchScript")):
             with pytest.raises(InputError, match=f"{what}.*NEW.pt"):
                 checkpoint.convert(tmp_path / f"{name}.pt", tmp_path / "out.safetensors")
 
 
 @pytest.mark.parametrize("name", ["module.pt", "args.pt"])
 def test_the_advised_command_works(name, network, plain, tmp_path, monkeypatch):
-    content = network if name == "module.pt" else {"state_dict": plain, "args": argparse.Namespace(lr=1)}
+    content = network if name == "module.pt" else {"state_dict": plain, "args": SimpleNamespace(lr=1)}
     torch.save(content, tmp_path / name)
     with pytest.raises(InputError) as error:
         checkpoint.convert(tmp_path / name, tmp_path / "out.safetensors")

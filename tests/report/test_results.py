@@ -98,3 +98,17 @@ def test_a_plain_split_is_scored_on_what_it_predicted(tmp_path):
         results.run(
             "set", VIDEOS, EVENTS, tmp_path, tmp_path / "x", config.validate({"run": {"experiments": ["half"]}})
         )
+
+
+def test_an_experiment_that_could_not_run_is_an_empty_row_and_fedn_is_the_reference(tmp_path):
+    for name in ("fedn", "other"):
+        fold(tmp_path / name, "p", ["a"], [("a", 10, 19, 0.9, "anger", 1)])
+        fold(tmp_path / name, "q", ["b"], [])
+    run = {"experiments": ["other", "i3d", "fedn"]}
+    settings = config.validate({"run": run, "evaluation": {"bootstrap_draws": 20}})
+    results.run("set", VIDEOS, EVENTS, tmp_path, tmp_path / "set_table", settings, {"i3d": "weights missing"})
+    table = pd.read_csv(tmp_path / "set_table.csv").set_index("method")
+    assert list(table.index) == run["experiments"] and table.loc["i3d", "weights"] == "weights missing"
+    assert table.loc["i3d"].drop(["dataset", "labels", "source", "weights"]).isna().all()
+    differences = pd.read_csv(tmp_path / "set_table_differences.csv")
+    assert set(differences.method) == {"fedn"} and set(differences.minus) == {"other"}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fedn_pipeline import config
+from fedn_pipeline import config, intervals
 from fedn_pipeline.dataset.tables import ground_truth
 from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.evaluation.metrics import evaluate
@@ -19,14 +19,18 @@ EMOTIONS = ["anger", "happiness"]
 STEPS, WIDTH = 260, 512
 
 
-def planted(folder, subjects=4, twins=False, nan=False):
-    """Videos whose features carry a bump in the emotion's own direction during each event; `twins`: all are alike."""
-    rows, events, groups = [], [], {}
+def planted(folder, subjects=4, twins=False, nan=False, slow=1):
+    """Videos whose features carry a bump in the emotion's own direction during each event; `twins`: all are alike.
+
+    All lasts `slow` times as long.
+    """
+    rows, events, groups, steps = [], [], {}, STEPS * slow
     for number in range(subjects):
         rng = np.random.default_rng(0 if twins else number)
         directions = np.random.default_rng(99).normal(size=(2, WIDTH))
-        features = rng.normal(size=(STEPS, WIDTH)) * 0.3
+        features = rng.normal(size=(steps, WIDTH)) * 0.3
         for onset, length, label in ((20, 24, 0), (90, 45, 1), (180, 30, 0)):
+            onset, length = onset * slow, length * slow
             offset = onset + length - 1
             bump = np.sin(np.linspace(0.3, np.pi - 0.3, length))[:, None]
             features[onset : offset + 1] += bump * directions[label]
@@ -36,8 +40,8 @@ def planted(folder, subjects=4, twins=False, nan=False):
         if nan:
             features[50] = np.nan
         attributes = {"frame_stride": 1, "source_sha256": "", "weights_sha256": "", "precision": "fp32", "version": "0"}
-        groups[f"v{number}"] = cache.Features(features.astype(np.float16), np.ones(STEPS, dtype=bool), attributes)
-        rows.append((f"v{number}", f"p{number}", f"v{number}.mp4", "video", STEPS, 30.0, 640, 480))
+        groups[f"v{number}"] = cache.Features(features.astype(np.float16), np.ones(steps, dtype=bool), attributes)
+        rows.append((f"v{number}", f"p{number}", f"v{number}.mp4", "video", steps, 30.0, 640, 480))
     with h5py.File(folder / "part.h5", "w") as file:
         for video, entry in groups.items():
             cache.write_group(file, video, entry)
@@ -68,6 +72,48 @@ def test_overfits_its_own_training_videos(tmp_path):
     scores = evaluate(own, events[events.video_id == "v0"], detections)
     assert scores["spotting_f1"] == 1.0
     assert scores["recognition_f1_micro"] == 1.0
+
+
+def test_rates_find_what_no_window_holds(tmp_path):
+    """Events of 144 frames and more: at rate 1 alone nothing can be learnt, with rate 8 beside it all are found."""
+    videos, events, features = planted(tmp_path, twins=True, slow=6)
+    with pytest.raises(InputError, match="no training window holds an expression"):
+        fold.run(videos, events, events[:0], features, "p0", tmp_path / "fold", settings(60), seed=0)
+    chosen = settings(40)
+    chosen["windows"] |= {"rates": [1, 8], "background_per_positive": 1}
+    fold.run(videos, events, events[:0], features, "p0", tmp_path / "fold", chosen, seed=0)
+    raw = predictions.read(tmp_path / "fold/predictions.h5")[0]["test"]["v0"]
+    assert raw.starts[-7:].tolist() == [1432, 0, 128, 256, 384, 512, 536]  # the last of rate 1, all of rate 8
+    detection_fold.run(tmp_path / "fold/predictions.h5", videos, events, tmp_path / "fold", chosen)
+    found = pd.read_csv(tmp_path / "fold/detections.csv")
+    found, truth = found[found.confidence > 0.5], events[events.video_id == "v0"]
+    overlap = intervals.pairwise_iou(*(intervals.half_open(table.onset, table.offset) for table in (found, truth)))
+    assert (overlap.max(0) > 0.7).all()
+    assert found.emotion.to_numpy()[overlap.argmax(0)].tolist() == truth.emotion.tolist()
+
+
+def test_features_of_another_kind_are_refused(tmp_path):
+    videos, events, features = planted(tmp_path)
+    clips = settings(2)
+    clips["model"] |= {"clip_features": True, "feature_width": 2048}
+    with pytest.raises(InputError, match=r"planted\.h5: rows of 512 values every 1 frame.* reads 2048 values every 2"):
+        fold.run(videos, events, events[:0], features, "p0", tmp_path / "fold", clips, seed=0)
+
+
+def test_a_fold_of_clip_features(tmp_path):
+    """A row for every second frame: windows read one clip a segment, and predictions stay on the 30 fps axis."""
+    videos, events, features = planted(tmp_path)
+    with h5py.File(features, "r+") as file:
+        for video in videos.video_id:
+            entry = cache.read(features, video)
+            del file[video]
+            halved = cache.Features(entry.features[::2], entry.valid[::2], {**entry.attributes, "frame_stride": 2})
+            cache.write_group(file, video, halved)
+    clips = settings(2)
+    clips["model"]["clip_features"] = True
+    fold.run(videos, events, events[:0], features, "p0", tmp_path / "fold", clips, seed=0)
+    raw = predictions.read(tmp_path / "fold/predictions.h5")[0]["test"]["v0"]
+    assert raw.starts.tolist()[-2:] == [128, 132] and len(raw.valid) == STEPS
 
 
 def test_a_fold_alone_repeats_byte_for_byte(tmp_path):
@@ -151,8 +197,18 @@ def test_spotting_alone_needs_no_emotions(tmp_path):
     assert len(found) and set(found.emotion) == {""}
     scores = evaluate(videos, events, found.assign(kept=True))
     assert scores["spotting_f1"] is not None and scores["detection_map"] is None
-    with pytest.raises(InputError, match=r"9 of 9 expressions name no emotion .*recognition: false"):
+    with pytest.raises(InputError, match=r"no expression names an emotion.*recognition: false"):
         fold.run(videos, unnamed, events[:0], features, "p2", tmp_path / "none", settings(2), seed=0)
+
+
+def test_one_expression_without_an_emotion_is_no_target(tmp_path):
+    """A single empty cell of a large release must not stop its run: that event is ignored, not background."""
+    videos, events, features = planted(tmp_path)
+    events.loc[events.index[0], "emotion"] = ""
+    _, labels = data.events_on_feature_axis(events, events[:0], videos, ["v0"], EMOTIONS)[0]
+    assert labels.tolist() == [-1, 1, 0]
+    fold.run(videos, events, events[:0], features, "p2", tmp_path / "fold", settings(2), seed=0)
+    assert predictions.read(tmp_path / "fold/predictions.h5")[1] == EMOTIONS
 
 
 def test_other_events_are_neither_targets_nor_background(tmp_path):

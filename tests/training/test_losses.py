@@ -54,3 +54,37 @@ def test_batch_of_background_windows():
 def test_interval_losses(name, wanted):
     predicted, logits, targets = case()
     assert loss(predicted, logits, targets, settings(interval_loss=name))[1]["interval"].item() == pytest.approx(wanted)
+
+
+def test_confidence_branch_by_hand():
+    """Classes by cross-entropy on the positive alone; objectness by BCE on everything that is not ignored."""
+    predicted, _, targets = case()
+    logits = torch.tensor([[[0.0, 1, 2], [0, 5, -1], [3, 0, 0], [9, 9, 9]]], requires_grad=True)  # two classes, object
+    total, parts = loss(predicted, logits, targets, settings(imbalance="none"), confidence_branch=True)
+    entropy = math.log(1 + math.exp(-2)) + math.log(1 + math.exp(-1)) + math.log(2)  # one positive, two negatives
+    assert parts["objectness"].item() == pytest.approx(entropy)
+    assert parts["recognition"].item() == pytest.approx(math.log(1 + math.exp(-1)))
+    assert total.item() == pytest.approx(sum(parts[name].item() for name in ("interval", "recognition", "objectness")))
+    total.backward()
+    assert (logits.grad[0, 3] == 0).all()  # ignored
+    assert (logits.grad[0, 1:3, :2] == 0).all() and (logits.grad[0, 1:3, 2] > 0).all()  # negatives teach objectness
+    assert (logits.grad[0, 0] * torch.tensor([1, -1, -1]) > 0).all()  # the positive: its class and objectness rise
+
+
+def test_confidence_branch_has_the_same_remedy_and_weight():
+    predicted, _, targets = case()
+    logits = torch.randn(1, 4, 3, generator=torch.Generator().manual_seed(0))
+
+    def parts_of(**changes):
+        return loss(predicted, logits, targets, settings(**changes), confidence_branch=True)
+
+    plain, focal = parts_of(imbalance="none")[1], parts_of(imbalance="focal")[1]
+    assert focal["objectness"] < plain["objectness"] and focal["recognition"] == plain["recognition"]
+    total, parts = parts_of(recognition_weight=0.5, interval_weight=0.0)
+    assert total.item() == pytest.approx(0.5 * (parts["recognition"] + parts["objectness"]).item())
+
+
+def test_confidence_branch_on_background():
+    targets = Targets(torch.zeros(1, 3, 2), torch.full((1, 3), NEGATIVE))
+    total, parts = loss(torch.zeros(1, 3, 2), torch.zeros(1, 3, 5), targets, settings(), confidence_branch=True)
+    assert parts["recognition"] == 0 and parts["objectness"] > 0 and torch.isfinite(total)

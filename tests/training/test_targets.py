@@ -49,28 +49,42 @@ def slow_reading(annotation):
                     result.append((IGNORED, None))
                 else:
                     result.append((NEGATIVE, None))
-    return result
+    return [left_to_another_rate(number, answer, annotation) for number, answer in enumerate(result)]
 
 
-def random_annotation(rng):
-    """Up to 5 events in a window, some cut by its edge; lengths from 2 to 128 frames, positions off the grid."""
-    targets, ignored = [], []
+def left_to_another_rate(number, answer, annotation):
+    """Negatives of the first level that touch an event too short, and of the last that touch one too long."""
+    level, point, width = GRID.level[number].item(), GRID.point[number].item(), GRID.width[number].item()
+    spans = {0: annotation.too_short, 3: annotation.too_long}.get(level, [])
+    touches = any(point + width / 2 > start and point - width / 2 < end for start, end in spans)
+    return (IGNORED, None) if answer[0] == NEGATIVE and touches else answer
+
+
+def random_annotation(rng, several_rates=False):
+    """Up to 5 events in a window, some cut by its edge; lengths from 2 to 128 frames, positions off the grid.
+
+    At several rates up to 512, and those which another rate answers for set apart.
+    """
+    targets, ignored, too_short, too_long = [], [], [], []
     for _ in range(rng.integers(0, 6)):
-        length = 2 ** rng.uniform(1, 7)
+        length = 2 ** rng.uniform(1, 9 if several_rates else 7)
         start = rng.uniform(-20, 128)
         inside = max(0, min(128, start + length) - max(0, start)) / length
-        if inside > 0.9:
+        if several_rates and (length < 8 or length > 128 / 0.9):
+            (too_short if length < 8 else too_long).append((start, start + length))
+        elif inside > 0.9:
             targets.append((max(0.0, start), min(128.0, start + length)))
         elif inside > 0:
             ignored.append((start, start + length))
     # float32 like the network's, so that both readings compare the same numbers
     as_array = lambda rows: np.array(rows, dtype=np.float32).reshape(-1, 2)  # noqa: E731
-    return Annotation(as_array(targets), rng.integers(0, 4, len(targets)), as_array(ignored))
+    classes = rng.integers(0, 4, len(targets))
+    return Annotation(as_array(targets), classes, *map(as_array, (ignored, too_short, too_long)))
 
 
 @pytest.mark.parametrize("seed", range(300))
 def test_targets_equal_slow_reading(seed):
-    annotation = random_annotation(np.random.default_rng(seed))
+    annotation = random_annotation(np.random.default_rng(seed), several_rates=seed >= 200)
     spans, classes = assign(annotation, GRID, SETTINGS["model"], SETTINGS["training"])
     for number, (wanted, span) in enumerate(slow_reading(annotation)):
         assert classes[number].item() == wanted, f"prediction {number}"
@@ -112,3 +126,25 @@ def test_every_duration_of_the_demo_has_a_positive_wherever_it_lies():
 
 def test_published_design_misses_some_events_of_6_frames():
     assert positives(61, 6) == 0 and positives(57, 6) > 0
+
+
+def test_event_left_to_another_rate_silences_only_the_nearest_level():
+    """Neither a short event on a coarse rate nor a long one on a fine rate is a negative to predictions of its scale;
+    to all others it is."""
+    none = np.zeros((0, 2))
+    nothing = Annotation(none, np.zeros(0, dtype=np.int64), none, np.array([[61.0, 64.0]]), none)
+    _, classes = assign(nothing, GRID, SETTINGS["model"], SETTINGS["training"])
+    near = (GRID.point - GRID.width / 2 < 64) & (GRID.point + GRID.width / 2 > 61)
+    assert (classes[near & (GRID.level == 0)] == IGNORED).all() and (near & (GRID.level == 0)).sum() > 6
+    assert (classes[~near | (GRID.level > 0)] == NEGATIVE).all()
+    whole_window = Annotation(none, np.zeros(0, dtype=np.int64), none, none, np.array([[-50.0, 400.0]]))
+    _, classes = assign(whole_window, GRID, SETTINGS["model"], SETTINGS["training"])
+    assert (classes[GRID.level == 3] == IGNORED).all() and (classes[GRID.level < 3] == NEGATIVE).all()
+
+
+def test_at_a_coarse_rate_every_target_has_a_positive():
+    """From `coarse_min_steps` on some prediction answers for an event wherever it lies."""
+    shortest = SETTINGS["windows"]["coarse_min_steps"]
+    for length in np.arange(shortest, 13):
+        for start in np.arange(0, 64, 0.75):  # all levels repeat after 64 steps
+            assert positives(start, length) > 0, f"no prediction answers for [{start}, {start + length})"

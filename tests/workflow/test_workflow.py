@@ -3,6 +3,7 @@
 Runs on a copy of the project, so that a module can be edited. One full run is shared by all tests, in their order.
 """
 
+import re
 import shutil
 
 import pandas as pd
@@ -19,7 +20,7 @@ FOLDS = "results/demo_smallest/annotated/fedn/seed0/folds"
 def project(tmp_path_factory):
     """A copy of the project in which the smallest demo has run once."""
     copy = copied(tmp_path_factory.mktemp("project"))
-    snakemake(copy, TABLE, "results/demo_smallest/report/figures.txt")
+    snakemake(copy, TABLE, "results/demo_smallest/summary/index.html")
     return copy
 
 
@@ -35,12 +36,12 @@ def test_table_has_a_row_per_method(project):
     assert set(differences.minus) == {"fedn_by_photograph_strict", "chance", "classic"}
 
 
-def test_figures_exist(project):
-    folder = project / "results/demo_smallest/report"
-    names = (folder / "figures.txt").read_text().split()
-    assert len(names) == 5
-    for name in names:
-        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+def test_page_is_one_file_with_everything(project):
+    folder = project / "results/demo_smallest/summary"
+    page = (folder / "index.html").read_text()
+    assert "fedn_by_photograph_strict" in page and "data:image/" in page
+    assert not re.search(r"(src|href)=.https?:", page)  # it works without a network
+    assert (folder / "contact_sheet.jpg").is_file() and len(list((folder / "timelines").iterdir())) >= 4
 
 
 def test_every_job_left_a_log_and_a_benchmark(project):

@@ -1,12 +1,14 @@
 # Functions of all stages: resolved settings, the table of videos, the code that each stage depends on.
 import json
+import re
 from functools import cache
 from pathlib import Path
 
 from fedn_pipeline import config as configuration
 from fedn_pipeline import sources
 from fedn_pipeline.dataset import search
-from fedn_pipeline.dataset.tables import read_events, read_videos
+from fedn_pipeline.cascades.gap import gap_of
+from fedn_pipeline.dataset.tables import ground_truth, of_label_set, read_events, read_videos
 from fedn_pipeline.faces import openface_run
 from fedn_pipeline.files import InputError
 from fedn_pipeline.training import split
@@ -17,8 +19,23 @@ EXPERIMENTS = sorted(path.stem for path in (CONFIG / "experiments").glob("*.yaml
 FOLD = "results/{dataset}/{labels}/{experiment}/seed{seed}/folds/{held_out}"
 THRESHOLD = ("evaluation.iou", "evaluation.fallback_threshold")  # what choosing a threshold depends on
 READING = ("dataset.missing_offset", "dataset.strict", "dataset.fps")  # what a reader depends on, beside its root
+EMBEDDING = tuple(f"backbone.{key}" for key in ("input_size", "precision", "batch_size", "threads", "mean", "std"))
+I3D = (
+    *(f"backbone.{key}" for key in ("input_size", "precision", "threads")),
+    *(f"i3d.{key}" for key in configuration.validate({})["i3d"] if key not in ("rgb", "flow")),
+)
+RESNET = "(?!i3d$)[A-Za-z0-9._-]+"  # every backbone but the one of two weights files
 TRUTH = ("dataset.labels", "dataset.expression_types")  # which events are ground truth
-BY_EXPERIMENT = ("windows", "model", "training", "folds", "detections")  # the stages before are shared
+BY_EXPERIMENT = (
+    "windows",
+    "model",
+    "training",
+    "folds",
+    "detections",
+    "cascade",
+    "cefl",
+    "str",
+)  # the stages before are shared
 
 
 @cache
@@ -88,7 +105,8 @@ def check_emotions(dataset, experiment):
     """Recognition needs emotions: said before anything is computed, not by the folds at the end."""
     every = resolved(dataset, experiment)
     path = Path(checkpoints.dataset.get(dataset=dataset).output.events)
-    if every["folds"]["method"] in ("chance", "classic") or not every["model"]["recognition"]:
+    method = every["folds"]["method"]
+    if method in ("chance", "classic") or (method == "fedn" and not every["model"]["recognition"]):
         return
     events = _read_events(path, path.stat().st_mtime_ns)
     chosen = events[events.label_set.isin(["", every["dataset"]["labels"]])]
@@ -185,11 +203,19 @@ def part_videos(wildcards):
     return sorted(videos(wildcards.dataset).video_id)[first : first + size]
 
 
-def parts(wildcards):
-    """Every batch of a data set, by backbone."""
+def _parts(wildcards, folder):
+    """Every batch of a data set in `folder`."""
     size = resolved(wildcards.dataset)["backbone"]["videos_per_job"]
     count = -(-len(videos(wildcards.dataset)) // size)
-    return [f"data/{wildcards.dataset}/features/{wildcards.backbone}/part{number}.h5" for number in range(count)]
+    return [f"data/{wildcards.dataset}/{folder}/part{number}.h5" for number in range(count)]
+
+
+def feature_parts(wildcards):
+    return _parts(wildcards, f"features/{wildcards.backbone}")
+
+
+def flow_parts(wildcards):
+    return _parts(wildcards, f"flow/gap{wildcards.gap}")
 
 
 def excluded(wildcards):
@@ -198,9 +224,51 @@ def excluded(wildcards):
     return f"--exclude {photograph}" if without else ""
 
 
-def by_method(network):
-    """Experiments of the network, or the references, as a wildcard constraint."""
-    return "|".join(name for name in EXPERIMENTS if (configuration.method(CONFIG, name) == "fedn") == network)
+def by_method(*methods):
+    """Experiments of these methods, as a wildcard constraint."""
+    return "|".join(re.escape(name) for name in EXPERIMENTS if configuration.method(CONFIG, name) in methods)
+
+
+def cascade_sources(wildcards):
+    """Files that a cascade or STR reads: features, the spotter's fold, optical flow, crops and weights, by name."""
+    dataset, every = wildcards.dataset, resolved(wildcards.dataset, wildcards.experiment)
+    features, found = fold_features(wildcards), {}
+    whole, cascade = every["folds"]["method"] == "str", every["cascade"]
+    if whole or cascade["recogniser"] == "str":
+        section = every["dataset"]
+        path = Path(checkpoints.dataset.get(dataset=dataset).output.events)
+        events = of_label_set(_read_events(path, path.stat().st_mtime_ns), section["labels"], path)
+        truth, _ = ground_truth(events, section["expression_types"])
+        found["flow"] = f"data/{dataset}/flow/gap{gap_of(videos(dataset), truth, wildcards.held_out, every)}.h5"
+    if not whole:
+        found["features"] = features
+        spotter = FOLD.format(**{**wildcards, "experiment": cascade["spotter"]})
+        found["spotter"] = [f"{spotter}/{name}" for name in ("detections.csv", "threshold.json", "fold.json")]
+        if cascade["recogniser"] == "cefl" and every["cefl"]["end_to_end"]:
+            found["crops"] = expand(f"data/{dataset}/crops/{{video}}.mp4", video=videos(dataset).video_id)
+            found["weights"] = f"data/{dataset}/backbones/{Path(features).stem}.safetensors"
+    return found
+
+
+def cascade_arguments(wildcards, input):
+    """The same as arguments of the command `folds`."""
+    given = [["--features", input.get("features")], ["--flow", input.get("flow")], ["--weights", input.get("weights")]]
+    given += [["--spotter", Path(input.spotter[0]).parent]] if input.get("spotter") else []
+    given += [["--faces", f"data/{wildcards.dataset}"]] if input.get("weights") else []
+    return [str(word) for pair in given if pair[1] for word in pair]
+
+
+def not_run(dataset):
+    """`{experiment: why}` of those that cannot run: they become empty rows that say so."""
+    every, missing = resolved(dataset), {}
+    for name in sorted({*every["run"]["experiments"], *every["report"]["experiments"]}):
+        if resolved(dataset, name)["backbone"]["name"] == "i3d" and None in (every["i3d"]["rgb"], every["i3d"]["flow"]):
+            missing[name] = "weights missing"
+    return missing
+
+
+def not_run_arguments(wildcards):
+    return [word for pair in not_run(wildcards.dataset).items() for word in ("--not-run", *pair)]
 
 
 def fold_features(wildcards):
@@ -220,6 +288,7 @@ def every_fold(wildcards, experiments=None):
     return [
         f"results/{dataset}/{label_set(dataset)}/{experiment}/seed{seed}/folds/{held_out}/detections.csv"
         for experiment in experiments or run["experiments"]
+        if experiment not in not_run(dataset)
         for seed in run["seeds"]
         for held_out in groups(dataset, experiment)
     ]
@@ -235,8 +304,35 @@ def fold_folders(wildcards):
     return sorted({str(folder) for fold in folds for folder in (fold, fold.parent) if folder.is_dir()})
 
 
-def first_experiment(wildcards):
-    return resolved(wildcards.dataset)["run"]["experiments"][0]
+def page_experiments(wildcards):
+    """The rows of a page: the summary has the table's, the report the paper's whole comparison."""
+    every = resolved(wildcards.dataset)
+    return every["run" if wildcards.get("page") == "summary" else "report"]["experiments"]
+
+
+def page_table(wildcards):
+    """The table that a page explains."""
+    name = wildcards.dataset
+    return f"results/{name}_table.csv" if wildcards.page == "summary" else f"results/{name}/report/table.csv"
+
+
+def _with_rows_of(wildcards):
+    every = resolved(wildcards.dataset)
+    return {**every, "run": {**every["run"], "experiments": page_experiments(wildcards)}}
+
+
+def page_settings(wildcards):
+    """All settings of a data set, with the rows of the page; where its files lie on this machine is no part of it."""
+    every = _with_rows_of(wildcards)
+    return json.dumps({**every, "dataset": {**every["dataset"], "root": None}}, sort_keys=True)
+
+
+def comparison_settings(wildcards):
+    every = _with_rows_of(wildcards)
+    chosen = {"run": every["run"], "evaluation": every["evaluation"], "dataset": {}}
+    for place in TRUTH:
+        chosen["dataset"][place.split(".")[1]] = every["dataset"][place.split(".")[1]]
+    return json.dumps(chosen, sort_keys=True)
 
 
 # Data sets that are rendered here instead of read from a release.

@@ -1,4 +1,4 @@
-# Stage features: the backbone's weights, features of batches of videos, one merged file per data set and backbone.
+# Stage features: the backbone's weights, features (and optical flow) of batches of videos, merged into one file each.
 
 
 rule pretrain:
@@ -13,6 +13,7 @@ rule pretrain:
         "results/{dataset}/benchmarks/pretrain/{backbone}.tsv"
     wildcard_constraints:
         dataset=datasets(lambda every: every["backbone"]["checkpoint"] is None),
+        backbone=RESNET,
     priority: 50
     threads: lambda wildcards: resolved(wildcards.dataset)["pretrain"]["threads"]
     resources:
@@ -38,10 +39,28 @@ rule backbone:
         "results/{dataset}/benchmarks/backbone/{backbone}.tsv"
     wildcard_constraints:
         dataset=datasets(lambda every: every["backbone"]["checkpoint"] is not None),
+        backbone=RESNET,
     resources:
         mem_mb=1500,
     shell:
         "fedn-pipeline backbone --checkpoint {input.checkpoint:q} --out {output} > {log} 2>&1"
+
+
+rule i3d_weights:
+    input:
+        rgb=lambda wildcards: resolved(wildcards.dataset)["i3d"]["rgb"],
+        flow=lambda wildcards: resolved(wildcards.dataset)["i3d"]["flow"],
+        code=code("features/i3d.py"),
+    output:
+        "data/{dataset}/backbones/i3d.safetensors",
+    log:
+        "results/{dataset}/logs/backbone/i3d.log",
+    benchmark:
+        "results/{dataset}/benchmarks/backbone/i3d.tsv"
+    resources:
+        mem_mb=1500,
+    shell:
+        "fedn-pipeline backbone --i3d {input.rgb:q} {input.flow:q} --out {output} > {log} 2>&1"
 
 
 rule features_part:
@@ -58,7 +77,7 @@ rule features_part:
             dataset=wildcards.dataset,
             video=part_videos(wildcards),
         ),
-        code=code("features/extract.py"),
+        code=lambda wildcards: code("features/i3d_extract.py" if wildcards.backbone == "i3d" else "features/extract.py"),
     output:
         temp("data/{dataset}/features/{backbone}/part{part}.h5"),
     log:
@@ -72,14 +91,7 @@ rule features_part:
         only=part_videos,
         facts=facts,
         folder=lambda wildcards: f"data/{wildcards.dataset}",
-        settings=settings(
-            "backbone.input_size",
-            "backbone.precision",
-            "backbone.batch_size",
-            "backbone.threads",
-            "backbone.mean",
-            "backbone.std",
-        ),
+        settings=lambda wildcards: settings(*(I3D if wildcards.backbone == "i3d" else EMBEDDING))(wildcards),
     shell:
         "fedn-pipeline features --videos {input.videos} --only {params.only:q} --faces {params.folder}"
         " --weights {input.weights} --out {output} --settings {params.settings:q} > {log} 2>&1"
@@ -87,7 +99,7 @@ rule features_part:
 
 rule features:
     input:
-        parts=parts,
+        parts=feature_parts,
         code=code("features/cache.py"),
     output:
         "data/{dataset}/features/{backbone}.h5",
@@ -99,3 +111,51 @@ rule features:
         mem_mb=1000,
     shell:
         "fedn-pipeline features --merge {input.parts} --out {output} > {log} 2>&1"
+
+
+rule flow_part:
+    input:
+        videos=ancient("data/{dataset}/videos.csv"),
+        crops=lambda wildcards: expand(
+            "data/{dataset}/crops/{video}.mp4",
+            dataset=wildcards.dataset,
+            video=part_videos(wildcards),
+        ),
+        alignment=lambda wildcards: expand(
+            "data/{dataset}/alignment/{video}.csv",
+            dataset=wildcards.dataset,
+            video=part_videos(wildcards),
+        ),
+        code=code("features/flow.py"),
+    output:
+        temp("data/{dataset}/flow/gap{gap}/part{part}.h5"),
+    log:
+        "results/{dataset}/logs/flow/gap{gap}/part{part}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/flow/gap{gap}/part{part}.tsv"
+    resources:
+        mem_mb=1500,
+    params:
+        only=part_videos,
+        facts=facts,
+        folder=lambda wildcards: f"data/{wildcards.dataset}",
+        settings=settings("flow.method", "flow.work_size", "flow.size"),
+    shell:
+        "fedn-pipeline flow --videos {input.videos} --only {params.only:q} --faces {params.folder}"
+        " --gap {wildcards.gap} --out {output} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule flow:
+    input:
+        parts=flow_parts,
+        code=code("features/cache.py"),
+    output:
+        "data/{dataset}/flow/gap{gap}.h5",
+    log:
+        "results/{dataset}/logs/flow/gap{gap}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/flow/gap{gap}.tsv"
+    resources:
+        mem_mb=1000,
+    shell:
+        "fedn-pipeline flow --merge {input.parts} --out {output} > {log} 2>&1"

@@ -1,4 +1,4 @@
-# Stages folds and detections: train and predict one held-out group; then decode, NMS, threshold.
+# Stages folds and detections: train and predict one held-out group; then decode, NMS, threshold. References, cascades.
 
 
 rule folds:
@@ -20,7 +20,7 @@ rule folds:
     benchmark:
         f"{FOLD}/folds_benchmark.tsv"
     wildcard_constraints:
-        experiment=by_method(network=True),
+        experiment=by_method("fedn"),
     threads: lambda wildcards: resolved(wildcards.dataset, wildcards.experiment)["training"]["threads"]
     resources:
         mem_mb=3000,
@@ -46,7 +46,7 @@ rule detections:
     benchmark:
         f"{FOLD}/detections_benchmark.tsv"
     wildcard_constraints:
-        experiment=by_method(network=True),
+        experiment=by_method("fedn"),
     resources:
         mem_mb=1500,
     params:
@@ -70,7 +70,7 @@ rule reference:
     benchmark:
         f"{FOLD}/reference_benchmark.tsv"
     wildcard_constraints:
-        experiment=by_method(network=False),
+        experiment=by_method("chance", "classic"),
     resources:
         mem_mb=1500,
     params:
@@ -80,3 +80,51 @@ rule reference:
         "fedn-pipeline folds --videos {input.videos} --events {input.events} --features {input.features}"
         " --held-out {wildcards.held_out:q} --seed {wildcards.seed} --out {params.folder}"
         " --settings {params.settings:q} > {log} 2>&1"
+
+
+rule cascade:
+    input:
+        unpack(cascade_sources),
+        videos="data/{dataset}/videos.csv",
+        events="data/{dataset}/events.csv",
+        code=code("cascades/fold.py"),
+    output:
+        multiext(
+            f"{FOLD}/",
+            "checkpoint.safetensors",
+            "training_log.csv",
+            "detections.csv",
+            "threshold.json",
+            "fold.json",
+        ),
+    log:
+        f"{FOLD}/cascade.log",
+    benchmark:
+        f"{FOLD}/cascade_benchmark.tsv"
+    wildcard_constraints:
+        experiment=by_method("cascade", "str"),
+    threads: lambda wildcards: resolved(wildcards.dataset, wildcards.experiment)["training"]["threads"]
+    resources:
+        mem_mb=3000,
+    params:
+        sources=cascade_arguments,
+        folder=subpath(output[0], parent=True),
+        settings=settings(
+            *TRUTH,
+            *THRESHOLD,
+            "training.threads",
+            "training.precision",
+            "training.held_out_fraction",
+            "folds",
+            "cascade",
+            "cefl",
+            "str",
+            "backbone.input_size",
+            "backbone.mean",
+            "backbone.std",
+            "detections",
+        ),
+    shell:
+        "fedn-pipeline folds --videos {input.videos} --events {input.events} {params.sources:q}"
+        " --held-out {wildcards.held_out:q} --seed {wildcards.seed} --out {params.folder:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"

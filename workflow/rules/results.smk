@@ -1,4 +1,4 @@
-# Stage results: all folds of all experiments -> the table; figures of the first experiment.
+# Stage results: all folds of all experiments -> the table; the report with every table and figure on one page.
 
 
 rule results:
@@ -17,19 +17,45 @@ rule results:
     resources:
         mem_mb=2000,
     params:
+        not_run=not_run_arguments,
         stem=lambda wildcards: f"results/{wildcards.dataset}_table",
         folder=lambda wildcards: f"results/{wildcards.dataset}/{label_set(wildcards.dataset)}",
         settings=settings("run", *TRUTH, "evaluation"),
     shell:
         "fedn-pipeline results --dataset {wildcards.dataset} --videos {input.videos} --events {input.events}"
-        " --folder {params.folder} --out {params.stem} --settings {params.settings:q} > {log} 2>&1"
+        " --folder {params.folder} --out {params.stem} {params.not_run:q} --settings {params.settings:q} > {log} 2>&1"
 
 
-rule figures:
+rule comparison:
     input:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
-        detections=lambda wildcards: every_fold(wildcards, [first_experiment(wildcards)]),
+        detections=lambda wildcards: every_fold(wildcards, page_experiments(wildcards)),
+        code=code("report/results.py"),
+    output:
+        multiext("results/{dataset}/report/table", ".csv", ".md", ".tex", "_differences.csv"),
+    log:
+        "results/{dataset}/logs/comparison.log",
+    benchmark:
+        "results/{dataset}/benchmarks/comparison.tsv"
+    resources:
+        mem_mb=2000,
+    params:
+        not_run=not_run_arguments,
+        stem="results/{dataset}/report/table",
+        folder=lambda wildcards: f"results/{wildcards.dataset}/{label_set(wildcards.dataset)}",
+        settings=comparison_settings,
+    shell:
+        "fedn-pipeline results --dataset {wildcards.dataset} --videos {input.videos} --events {input.events}"
+        " --folder {params.folder} --out {params.stem} {params.not_run:q} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule report:
+    input:
+        videos="data/{dataset}/videos.csv",
+        events="data/{dataset}/events.csv",
+        table=page_table,
+        detections=lambda wildcards: every_fold(wildcards, page_experiments(wildcards)),
         alignment=lambda wildcards: expand(
             "data/{dataset}/alignment/{video}.csv", dataset=wildcards.dataset, video=videos(wildcards.dataset).video_id
         ),
@@ -38,23 +64,26 @@ rule figures:
             dataset=wildcards.dataset,
             video=videos(wildcards.dataset).video_id,
         ),
-        code=code("report/figures.py"),
+        code=code("report/stage.py"),
     output:
-        "results/{dataset}/report/figures.txt",
+        report("results/{dataset}/{page}/index.html", caption="../report/page.rst", category="{dataset}"),
     log:
-        "results/{dataset}/logs/figures.log",
+        "results/{dataset}/logs/{page}.log",
     benchmark:
-        "results/{dataset}/benchmarks/figures.tsv"
+        "results/{dataset}/benchmarks/{page}.tsv"
+    wildcard_constraints:
+        page="summary|report",
     resources:
-        mem_mb=1500,
+        mem_mb=2000,
     params:
-        experiment=first_experiment,
-        seed=lambda wildcards: resolved(wildcards.dataset)["run"]["seeds"][0],
+        not_run=not_run_arguments,
+        stem=lambda wildcards, input: Path(input.table).with_suffix(""),
         faces=lambda wildcards: f"data/{wildcards.dataset}",
         folder=lambda wildcards: f"results/{wildcards.dataset}/{label_set(wildcards.dataset)}",
+        benchmarks=lambda wildcards: f"results/{wildcards.dataset}/benchmarks",
         out=subpath(output[0], parent=True),
-        settings=settings(*TRUTH, "report", "evaluation.iou"),
+        settings=page_settings,
     shell:
-        "fedn-pipeline report --videos {input.videos} --events {input.events} --faces {params.faces}"
-        " --folds {params.folder}/{params.experiment}/seed{params.seed} --out {params.out}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline report --dataset {wildcards.dataset} --videos {input.videos} --events {input.events}"
+        " --faces {params.faces} --folder {params.folder} --table {params.stem} --benchmarks {params.benchmarks}"
+        " --out {params.out} {params.not_run:q} --settings {params.settings:q} > {log} 2>&1"

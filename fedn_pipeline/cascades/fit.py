@@ -1,0 +1,47 @@
+"""The one training loop of the small networks: Adam over shuffled samples, with a learning curve on held-out subjects.
+
+No epoch is chosen: the last step is the model.
+"""
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from fedn_pipeline.files import InputError
+
+
+def fit(network, loss_of, n_samples, held_out, recipe, generator, label):
+    """Train `network` in place; rows of its learning curve: step, loss and what `held_out()` gives.
+
+    `loss_of(chosen [b] int64)` is the loss of these training samples; `held_out()` a dictionary of numbers, called
+    without gradient in evaluation mode. `recipe`: epochs, batch_size, learning_rate, weight_decay, gradient_norm,
+    log_every. Raises InputError without samples, FloatingPointError if loss or gradient are not finite.
+    """
+    if not n_samples:
+        raise InputError(f"events.csv: {label}: no expression of the training subjects to learn from")
+    batch = min(recipe["batch_size"], n_samples)
+    n_steps = recipe["epochs"] * (n_samples // batch)
+    trained = [value for value in network.parameters() if value.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"])
+    rows, losses, order = [], [], np.zeros(0, dtype=np.int64)
+    network.train()
+    for step in tqdm(range(1, n_steps + 1), desc=label, unit="step"):
+        if len(order) < batch:
+            order = generator.permutation(n_samples)
+        chosen, order = order[:batch], order[batch:]
+        loss = loss_of(chosen)
+        optimizer.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(trained, recipe["gradient_norm"])
+        if not torch.isfinite(loss) or not torch.isfinite(norm):
+            raise FloatingPointError(f"{label}: step {step}: loss {loss.item()}, gradient norm {norm.item()}")
+        optimizer.step()
+        losses.append(float(loss.detach()))
+        if step % recipe["log_every"] == 0 or step == n_steps:
+            network.eval()
+            with torch.no_grad():
+                rows.append({"step": step, "loss": float(np.mean(losses)), **held_out()})
+            network.train()
+            losses = []
+    network.eval()
+    return rows

@@ -1,0 +1,57 @@
+"""STR's recogniser: the flow that leads to an interval's apex -> its emotion, on the spotter's frozen streams.
+
+Follows Liong, See, Chan 2023 (the network: `str_network.py`). Differs: the flow from onset to apex is the cached one
+over a fold's gap, half an expression, that ends at the apex (their own intervals reach just so far from peak to onset),
+so nothing is computed per interval and training sees what testing sees; jittered copies of the training intervals
+stand beside the exact ones.
+"""
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from fedn_pipeline.cascades import str_windows
+from fedn_pipeline.cascades.fit import fit
+from fedn_pipeline.cascades.samples import Samples, jittered
+from fedn_pipeline.cascades.str_network import in_batches
+
+
+def _streams(network, flow, samples, device):
+    """Frozen streams `[n, filters, s, s]` of the samples' apex windows, on the CPU."""
+    pictures = flow.pictures_of(samples.video, str_windows.apex_windows(flow, samples))
+    return in_batches(network.eval().streams, pictures, device)
+
+
+def _with_copies(samples, settings, generator):
+    """The samples and `jittered_copies` of each, with moved ends."""
+    copies = [jittered(samples.spans, settings["jitter"], generator) for _ in range(settings["jittered_copies"])]
+    times = 1 + len(copies)
+    spans = np.concatenate([samples.spans, *copies])
+    return Samples(np.tile(samples.video, times), spans, np.tile(samples.labels, times))
+
+
+def train(network, flow, samples, held_out, settings, generator, device, label):
+    """Train the recogniser of `network`, spotter and streams untouched; the learning curve's rows."""
+    samples = _with_copies(samples, settings, generator)
+    seen, labels = _streams(network, flow, samples, device), torch.from_numpy(samples.labels)
+    held_out_seen, wanted = _streams(network, flow, held_out, device), torch.from_numpy(held_out.labels)
+
+    def loss_of(chosen):
+        chosen = torch.from_numpy(chosen)
+        return F.cross_entropy(network.recogniser(seen[chosen].to(device)), labels[chosen].to(device))
+
+    def curve():
+        if not len(held_out):
+            return {}
+        logits = in_batches(network.recogniser, held_out_seen, device)
+        accuracy = (logits.argmax(1) == wanted).float().mean()
+        return {"held_out_loss": float(F.cross_entropy(logits, wanted)), "held_out_accuracy": float(accuracy)}
+
+    recipe = {**settings, "epochs": settings["recogniser_epochs"]}
+    return fit(network.recogniser, loss_of, len(samples), curve, recipe, generator, label)
+
+
+def scores(network, flow, samples, device):
+    """Logits `[n, C]` float32 of the intervals."""
+    seen = _streams(network, flow, samples, device)
+    return in_batches(network.recogniser, seen, device).numpy()

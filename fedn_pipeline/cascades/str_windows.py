@@ -1,0 +1,109 @@
+"""STR's windows: a fold's flow cache, what a window is to the spotter, and which one stands for an interval."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fedn_pipeline import intervals
+from fedn_pipeline.cascades.samples import of_table
+from fedn_pipeline.features import cache
+
+
+@dataclass
+class Motion:
+    """One video: valid [n_steps] bool, magnitude [n_steps] float32 (mean length of the flow that starts there, px)."""
+
+    valid: np.ndarray
+    magnitude: np.ndarray
+
+
+@dataclass
+class FlowCache:
+    """The cache's file, its gap (steps), the side of its pictures (px), and the Motion of the fold's videos by id."""
+
+    path: object
+    gap: int
+    side: int
+    motion: dict
+
+    def pictures(self, video, starts):
+        """Flow `[len(starts), 3, side, side]` float32 of the windows that start at these steps."""
+        return torch.from_numpy(cache.read(self.path, video).features[starts].astype(np.float32))
+
+    def pictures_of(self, video, starts):
+        """The same for parallel arrays of video ids and starts; each video is read once."""
+        found = torch.empty(len(starts), 3, self.side, self.side)
+        for name in dict.fromkeys(video):
+            rows = np.flatnonzero(video == name)
+            found[torch.from_numpy(rows)] = self.pictures(name, starts[rows])
+        return found
+
+
+def load(path, ids):
+    """Open the flow cache for the videos `ids`: one pass over it. Raises InputError as `cache.read`."""
+    motion = {}
+    for video in ids:
+        entry = cache.read(path, video)
+        flow = entry.features[:, :2].astype(np.float32)
+        motion[video] = Motion(entry.valid, np.hypot(flow[:, 0], flow[:, 1]).mean(axis=(1, 2)))
+    return FlowCache(path, int(entry.attributes["gap"]), entry.features.shape[-1], motion)
+
+
+@dataclass
+class Windows:
+    """w windows: video [w] ids, start [w] int64 step, label [w] float32: 1 overlaps an expression, 0 does not."""
+
+    video: np.ndarray
+    start: np.ndarray
+    label: np.ndarray
+
+    def select(self, chosen):
+        return Windows(self.video[chosen], self.start[chosen], self.label[chosen])
+
+
+def labelled(flow, videos, events, others, ids, stride):
+    """Every `stride`-th valid window of the videos `ids`; positive if it overlaps one of `events` at all (the paper's
+    rule). Those that overlap only `others` (micro-expressions in a run on macros) are left out."""
+    parts = []
+    for video in ids:
+        start = np.flatnonzero(flow.motion[video].valid)[::stride]
+        window = np.stack([start, start + flow.gap + 1], axis=-1).astype(np.float64)
+
+        def touched(table, video=video, window=window):
+            spans = of_table(table[table.video_id == video], videos).spans
+            return (intervals.intersection(window[:, None], spans[None]) > 0).any(axis=1)
+
+        positive = touched(events)
+        counted = positive | ~touched(others)
+        parts.append((np.full(counted.sum(), video, dtype=object), start[counted], positive[counted]))
+    video, start, label = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Windows(video, start, label.astype(np.float32))
+
+
+def drawn(windows, settings, generator):
+    """Windows with the more frequent label drawn down to `majority` times the other, and `max_windows` at most."""
+    positive, negative = np.flatnonzero(windows.label == 1), np.flatnonzero(windows.label == 0)
+    most = int(settings["majority"] * max(1, min(len(positive), len(negative))))
+    chosen = [generator.permutation(side)[:most] for side in (positive, negative)]
+    chosen = generator.permutation(np.concatenate(chosen))[: settings["max_windows"]]
+    return windows.select(np.sort(chosen))
+
+
+def apex_window(span, motion, gap):
+    """Start of the window that leads to the apex of an interval `[start, end)`: onset to apex, `gap` steps apart.
+
+    The apex is the step from whose past the face has moved most (STR finds it so where it is not annotated). It lies in
+    the interval, and the window's middle not after the interval's, or else the way back to neutral could be taken.
+    """
+    n = len(motion.valid)
+    first = int(np.floor(span[0]))
+    last = max(first, int(min(span[1] - 1, (span[0] + span[1] + gap) / 2)))
+    starts = np.unique(np.clip(np.arange(first, last + 1) - gap, 0, n - 1))
+    return int(starts[motion.magnitude[starts].argmax()])
+
+
+def apex_windows(flow, samples):
+    """`apex_window` of every sample, `[n]` int64."""
+    pairs = zip(samples.video, samples.spans, strict=True)
+    return np.array([apex_window(span, flow.motion[video], flow.gap) for video, span in pairs], dtype=np.int64)

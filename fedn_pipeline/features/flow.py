@@ -1,0 +1,122 @@
+"""Crops of a batch of videos -> optical flow and strain, cached per video in the same way as features (stage `flow`).
+
+For each step t of the 30 fps axis the flow from t to t + gap, the input of STR (Liong, See, Chan 2023, "Spot-then-
+Recognize"). Differs from the paper: the whole aligned crop instead of boxes around brows and mouth, since alignment
+already puts both at fixed places; values stay in pixels instead of being stretched to [0, 1] picture by picture, which
+would make noise look like motion; DIS (Kroeger et al. 2016) instead of TV-L1, which is 150 times slower.
+"""
+
+from collections import deque
+
+import cv2
+import h5py
+import numpy as np
+from tqdm import tqdm
+
+from fedn_pipeline import __version__, intervals
+from fedn_pipeline.faces import alignment, crops
+from fedn_pipeline.features import cache
+from fedn_pipeline.files import InputError, sha256, whole
+
+# pyramid scale, levels, window, iterations, polynomial neighbourhood and its sigma, flags: OpenCV's documented example
+FARNEBACK = (0.5, 3, 15, 3, 5, 1.2, 0)
+
+
+def _dis():
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return lambda before, after: flow.calc(before, after, None)
+
+
+def _farneback():
+    return lambda before, after: cv2.calcOpticalFlowFarneback(before, after, None, *FARNEBACK)
+
+
+def _tvl1():
+    flow = cv2.optflow.DualTVL1OpticalFlow_create()
+    return lambda before, after: flow.calc(before, after, None)
+
+
+METHODS = {"dis": _dis, "farneback": _farneback, "tvl1": _tvl1}  # each makes `(gray, gray) -> flow [side, side, 2]`
+
+
+def strain(u, v):
+    """Optical strain `[side, side]` of a flow: the norm of its symmetric gradient (Shreve et al. 2011)."""
+    (u_y, u_x), (v_y, v_x) = np.gradient(u), np.gradient(v)
+    return np.sqrt(u_x**2 + v_y**2 + (u_y + v_x) ** 2 / 2)
+
+
+def channels(flow, size):
+    """Flow `[side, side, 2]` px -> u, v, strain `[3, size, size]` float32, u and v in px of the large picture."""
+    u, v = flow[..., 0], flow[..., 1]
+    return np.stack(
+        [cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA) for part in (u, v, strain(u, v))]
+    ).astype(np.float32)
+
+
+def _grays(path, source, size):
+    """Yield the grey picture `[size, size]` of each step up to the last crop; `source [n_steps]` are frames."""
+    step = 0
+    for frame, crop in enumerate(crops.read(path)):
+        gray = None
+        while step < len(source) and source[step] == frame:
+            if gray is None:
+                gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+                gray = cv2.resize(gray, (size, size), interpolation=cv2.INTER_AREA)
+            yield gray
+            step += 1
+
+
+def video_flow(row, crops_path, alignment_path, gap, settings):
+    """Flow `[n_steps, 3, size, size]` float16 of one video (`row` of videos.csv) and `valid [n_steps]`.
+
+    Zeros and `valid` False where a face is missing at t or t + gap, and for the last `gap` steps. `settings` is section
+    `flow`. Raises InputError if alignment, crops and videos.csv do not agree on the number of frames.
+    """
+    table = alignment.read(alignment_path)
+    if len(table) > row.n_frames:
+        raise InputError(f"{alignment_path}: {len(table)} rows, videos.csv says {row.n_frames} frames")
+    source = intervals.source_frames(row.n_frames, row.fps)
+    has_face = np.zeros(row.n_frames, dtype=bool)
+    has_face[: len(table)] = table.status != "missing"
+    shown, n = has_face[source], len(source)
+    valid = np.zeros(n, dtype=bool)
+    valid[: max(0, n - gap)] = shown[: max(0, n - gap)] & shown[gap:]
+    flow = np.zeros((n, 3, settings["size"], settings["size"]), dtype=np.float16)
+    method, recent = METHODS[settings["method"]](), deque(maxlen=gap + 1)
+    progress = tqdm(desc=f"flow {row.video_id}", total=int(valid.sum()), unit="step")
+    seen = 0
+    for step, gray in enumerate(_grays(crops_path, source, settings["work_size"])):
+        recent.append(gray)
+        seen += 1
+        if step >= gap and valid[step - gap]:
+            flow[step - gap] = channels(method(recent[0], gray), settings["size"])
+            progress.update()
+    progress.close()
+    if seen != np.count_nonzero(source < len(table)):
+        raise InputError(f"{crops_path}: its number of crops is not that of {alignment_path}; make both again")
+    return flow, valid
+
+
+def run(videos, faces_folder, gap, path, settings):
+    """Flow over `gap` steps of all rows of `videos` into one HDF5 file at `path`, groups as in the feature cache.
+
+    Crops and alignments are `faces_folder/{crops,alignment}/{video_id}.*`; `settings` is section `flow`.
+    """
+    cv2.setNumThreads(1)  # jobs run side by side
+    recipe = f"optical flow ({settings['method']} at {settings['work_size']} px, gap {gap}, {settings['size']} px)"
+    of_all = {
+        "frame_stride": 1,
+        "gap": gap,
+        "weights_sha256": "none",
+        "weights_origin": recipe,
+        "input_size": settings["work_size"],
+        "precision": "fp32",
+        "version": __version__,
+    }
+    with whole(path) as partial, h5py.File(partial, "w") as file:
+        for row in videos.itertuples():
+            crops_path = faces_folder / "crops" / f"{row.video_id}{crops.CROPS_SUFFIX}"
+            alignment_path = faces_folder / "alignment" / f"{row.video_id}.csv"
+            flow, valid = video_flow(row, crops_path, alignment_path, gap, settings)
+            attributes = {**of_all, "source_sha256": sha256(crops_path)}
+            cache.write_group(file, row.video_id, cache.Features(flow, valid, attributes))

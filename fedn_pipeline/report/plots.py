@@ -1,0 +1,133 @@
+"""Figures that compare methods: AP against IoU, confusions, recall by duration, training curves.
+
+Each takes tables of `evaluation/curves.py` (or training_log.csv) by method and returns a figure; nothing is computed
+here. Colours, markers and lines: `style.py`.
+"""
+
+import numpy as np
+
+from fedn_pipeline.report.style import COLOURS, look, subplots
+
+COLUMNS = 4  # small figures side by side
+
+
+def _grid(n, width, height):
+    """`(figure, axes)` of `n` small figures; superfluous places are blank."""
+    columns = min(COLUMNS, max(1, n))
+    rows = max(1, -(-n // columns))
+    figure, axes = subplots(rows, columns, figsize=(width * columns, height * rows))
+    for axis in axes.flat[n:]:
+        axis.axis("off")
+    return figure, axes.flat
+
+
+def ap_by_iou(curves):
+    """AP against the IoU threshold, left spotting, right detection; all methods with their bands.
+
+    `curves`: method -> table of `ap_curves`; the first method is drawn heavier.
+    """
+    figure, axes = subplots(1, 2, figsize=(10, 4.2), sharex=True)
+    for axis, kind in zip(axes[0], ("spotting", "detection"), strict=True):
+        for number, (method, table) in enumerate(curves.items()):
+            mine = table[table.kind == kind]
+            if not len(mine):
+                continue
+            style = look(number)
+            axis.plot(mine.iou, mine.value, label=method, lw=2 if number == 0 else 1.1, zorder=3 - number / 99, **style)
+            low, high = mine.low.astype(float), mine.high.astype(float)
+            axis.fill_between(mine.iou, low, high, color=style["color"], alpha=0.16 if number == 0 else 0.05, lw=0)
+        axis.set(title=f"{kind.capitalize()} AP", xlabel="IoU threshold", ylim=(0, None))
+        axis.grid(alpha=0.3, lw=0.5)
+    axes[0, 0].set_ylabel("AP")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside right upper", fontsize=8, handlelength=4, frameon=False)
+    return figure
+
+
+def ap_each(curves):
+    """AP against the IoU threshold of one method per small figure with its bands; thin grey: the first method."""
+    figure, axes = _grid(len(curves), 3.0, 2.3)
+    kinds = (("spotting", COLOURS[1], "-", "o"), ("detection", COLOURS[2], "--", "s"))
+    first = next(iter(curves.values()))
+    top = max(table.high.fillna(table.value).max() for table in curves.values())
+    for axis, (method, table) in zip(axes, curves.items(), strict=False):
+        for kind, colour, line, marker in kinds:
+            reference, mine = first[first.kind == kind], table[table.kind == kind]
+            axis.plot(reference.iou, reference.value, color="#888888", ls=line, lw=0.8)
+            axis.plot(mine.iou, mine.value, color=colour, ls=line, marker=marker, ms=3, lw=1.4, label=kind)
+            axis.fill_between(mine.iou, mine.low.astype(float), mine.high.astype(float), color=colour, alpha=0.2, lw=0)
+        axis.set_title(method, fontsize=9)
+        axis.set_ylim(0, top)
+        axis.grid(alpha=0.3, lw=0.5)
+    axes[0].legend(fontsize=7, frameon=False)
+    figure.supxlabel("IoU threshold", fontsize=9)
+    figure.supylabel("AP", fontsize=9)
+    return figure
+
+
+def confusion(tables):
+    """One matrix per method: true (rows) against predicted emotion of spotted true positives, shaded by row share."""
+    figure, axes = _grid(len(tables), 3.0, 2.9)
+    for axis, (method, table) in zip(axes, tables.items(), strict=False):
+        shown = table if table["other"].any() else table.drop(columns="other")
+        counts = shown.to_numpy()
+        share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-9)
+        axis.imshow(share, cmap="Greys", vmin=0, vmax=1)
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if share[row, column] > 0.55 else "black"
+            axis.text(column, row, f"{count:.3g}", ha="center", va="center", color=colour, fontsize=8)
+        axis.set_xticks(range(shown.shape[1]), shown.columns, rotation=45, ha="right", fontsize=7)
+        axis.set_yticks(range(shown.shape[0]), shown.index, fontsize=7)
+        axis.set_title(f"{method} ({counts.sum():.4g})", fontsize=9)
+    figure.supxlabel("predicted", fontsize=9)
+    figure.supylabel("true", fontsize=9)
+    return figure
+
+
+def recall_by_duration(tables):
+    """Above how many expressions each duration has, below the recall of each method in it with its interval."""
+    first = next(iter(tables.values()))
+    there = (first.n_ground_truth > 0).to_numpy()
+    tables, first = {method: table[there] for method, table in tables.items()}, first[there]
+    places = np.arange(len(first))
+    figure, axes = subplots(2, 1, figsize=(10, 5.4), sharex=True, height_ratios=[1, 2.6])
+    bars = axes[0, 0].bar(places, first.n_ground_truth, width=0.8, color="#bbbbbb", edgecolor="black", lw=0.6)
+    axes[0, 0].bar_label(bars, fontsize=8)
+    axes[0, 0].set(ylabel="expressions")
+    axes[0, 0].margins(y=0.25)
+    width = 0.8 / len(tables)
+    for number, (method, table) in enumerate(tables.items()):
+        value, low, high = (table[name].astype(float).to_numpy() for name in ("value", "low", "high"))
+        error = np.nan_to_num([np.maximum(value - low, 0), np.maximum(high - value, 0)])
+        axes[1, 0].errorbar(
+            places + (number - (len(tables) - 1) / 2) * width, value, error, label=method, lw=0, elinewidth=0.9,
+            **look(number),
+        )  # fmt: skip
+    axes[1, 0].set(ylabel="recall", ylim=(0, 1.05), xlabel="duration, seconds")
+    axes[1, 0].set_xticks(places, first.duration_s)
+    axes[1, 0].grid(axis="y", alpha=0.3, lw=0.5)
+    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
+    return figure
+
+
+def training(logs):
+    """Loss of training and of held-out training subjects against the step; thin: each fold, thick: their mean.
+
+    `logs`: method -> list of training_log tables, one per fold and seed.
+    """
+    figure, axes = _grid(len(logs), 3.0, 2.4)
+    kinds = (("loss", "training", COLOURS[1], "-", "o"), ("held_out_loss", "held out", COLOURS[2], "--", "s"))
+    for axis, (method, folds) in zip(axes, logs.items(), strict=False):
+        for column, label, colour, line, marker in (kind for kind in kinds if kind[0] in folds[0]):
+            for fold in folds:
+                axis.plot(fold.step, fold[column], color=colour, ls=line, lw=0.5, alpha=0.45, marker=".", ms=2)
+            steps = min((fold.step for fold in folds), key=len)  # folds differ in steps where epochs decide
+            mean = np.mean([fold[column][: len(steps)] for fold in folds], axis=0)
+            axis.plot(steps, mean, color=colour, ls=line, lw=2, marker=marker, ms=4, label=label)
+        axis.set_title(method, fontsize=9)
+        axis.set_ylim(0, None)
+        axis.grid(alpha=0.3, lw=0.5)
+    axes[0].legend(fontsize=7, frameon=False)
+    figure.supxlabel("step", fontsize=9)
+    figure.supylabel("loss", fontsize=9)
+    return figure

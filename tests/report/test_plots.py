@@ -1,0 +1,63 @@
+"""Figures that compare methods: told apart without colour, complete, the same bytes each time."""
+
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+from fedn_pipeline.report import plots, style
+
+IOUS = [0.5, 0.75, 0.95]
+KINDS = ("spotting", "detection")
+AP = pd.DataFrame([(kind, iou, 1 - iou, 0.9 - iou, 1.1 - iou) for kind in KINDS for iou in IOUS],
+                  columns=["kind", "iou", "value", "low", "high"])  # fmt: skip
+RECALL = pd.DataFrame({
+    "duration_s": ["< 1", "≥ 1", "never"], "n_ground_truth": [3, 4, 0], "value": [0.5, 1, None], "low": [0.2, 1, None],
+    "high": [0.8, 1, None],
+})  # fmt: skip
+CONFUSION = pd.DataFrame([[3.0, 1, 0], [0, 2, 0]], index=["anger", "fear"], columns=["anger", "fear", "other"])
+LOG = pd.DataFrame({"step": [10, 20, 30], "loss": [3.0, 2, 1], "held_out_loss": [3.0, 2.5, 2]})
+
+
+def test_no_two_methods_look_alike():
+    looks = [tuple(map(str, style.look(number).values())) for number in range(60)]
+    assert len(set(looks)) == 60
+    without_colour = {(look["linestyle"], look["marker"]) for look in map(style.look, range(10))}
+    assert len(without_colour) == 10
+
+
+def test_ap_has_every_method_with_its_band():
+    figure = plots.ap_by_iou({"fedn": AP, "classic": AP[AP.kind == "spotting"]})
+    spotting, detection = figure.axes
+    assert [len(axis.lines) for axis in (spotting, detection)] == [2, 1] and len(spotting.collections) == 2
+    assert spotting.lines[0].get_ydata() == pytest.approx([0.5, 0.25, 0.05])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["fedn", "classic"]
+
+
+def test_recall_leaves_out_durations_that_nothing_has():
+    figure = plots.recall_by_duration({"fedn": RECALL, "classic": RECALL})
+    above, below = figure.axes
+    assert [bar.get_height() for bar in above.patches] == [3, 4]
+    assert [tick.get_text() for tick in below.get_xticklabels()] == ["< 1", "≥ 1"]
+    assert below.containers[0].lines[0].get_ydata().tolist() == [0.5, 1]
+
+
+def test_confusion_and_training_have_a_place_for_each_method():
+    figure = plots.confusion({name: CONFUSION for name in "abcde"})
+    assert sum(axis.axison for axis in figure.axes) == 5
+    assert {text.get_text() for text in figure.axes[0].texts} == {"3", "1", "0", "2"}
+    figure = plots.training({"fedn": [LOG, LOG[:2]], "str spotter": [LOG.drop(columns="held_out_loss")]})
+    mean = [line for line in figure.axes[0].lines if line.get_label() == "held out"]
+    assert mean[0].get_ydata().tolist() == [3, 2.5] and len(figure.axes[1].lines) == 2
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".jpg"])
+def test_the_same_figure_is_the_same_file(tmp_path, suffix):
+    for name in ("a", "b"):
+        style.save(plots.ap_each({"fedn": AP, "classic": AP}), tmp_path / name / f"x{suffix}")
+    assert (tmp_path / f"a/x{suffix}").read_bytes() == (tmp_path / f"b/x{suffix}").read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
