@@ -118,7 +118,7 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
         return total / max(1, weight)
 
     # 3. Steps.
-    rows, sums, order, met = [], {}, np.zeros(0, dtype=np.int64), 0
+    rows, sums, order, met, empty_passes = [], {}, np.zeros(0, dtype=np.int64), 0, 0
     for step in tqdm(range(n_steps), desc=f"train {label}", unit="step"):
         if len(order) < batch:
             order = generator.permutation(len(index))
@@ -138,9 +138,10 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
         optimizer.step()
         met += parts["positives"]
         if len(order) < batch:  # a pass over the windows ends
-            if not met:
+            empty_passes = 0 if met else empty_passes + 1
+            if empty_passes == training["empty_passes"]:  # one alone is chance where a pass leaves windows out
                 raise InputError(
-                    f"{label}: no positive in the {per_epoch} steps up to step {step}, a whole pass: only "
+                    f"{label}: no positive in the {per_epoch * empty_passes} steps up to step {step}: only "
                     f"{positive_windows} of {len(index)} training windows hold one, and {len(order)} are left out of a "
                     "pass; label more expressions, or lower windows.background_per_positive or training.batch_size"
                 )

@@ -164,7 +164,10 @@ MISFITS = {
         lambda p: p["rgb"] | {"Mixed_3b.b0.bn.bias": torch.full((64,), torch.inf)},
         r"not finite: Mixed_3b\.b0",
     ),
-    "two networks": (lambda p: {"a": p["rgb"], "b": p["rgb"]}, "several rgb I3D networks: a, b"),
+    "two networks": (
+        lambda p: {"a": p["rgb"], "b": {n: v + 1 for n, v in p["rgb"].items()}},
+        "several rgb I3D networks: a, b",
+    ),
 }
 
 

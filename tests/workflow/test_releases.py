@@ -4,10 +4,10 @@ CAS(ME)^2 runs on rendered stills in place of weights; CAS(ME)^3 on a user's che
 person is split into videos with labels and videos without.
 """
 
-import os
 import shutil
 
 import miniature
+import openpyxl
 import pandas as pd
 import pytest
 import torch
@@ -104,8 +104,10 @@ def test_casme3_on_a_users_checkpoint(casme2, project):
 
 def test_edited_annotations_are_read_again_but_nothing_is_embedded_again(casme2):
     folder, _ = casme2
-    book = next((folder / "raw/casme2").glob("*.xlsx"))
-    os.utime(book)
+    path = next((folder / "raw/casme2").glob("*.xlsx"))
+    book = openpyxl.load_workbook(path)
+    book.worksheets[0]["E1"] = book.worksheets[0]["E1"].value + 1  # the first row's offset
+    book.save(path)
     assert planned(folder, "data/casme2/events.csv", *QUICK[:2]) == {"dataset"}
     snakemake(folder, *QUICK, "data/casme2/events.csv")
     assert planned(folder, "results/casme2_table.csv", *QUICK[:2]) == {"folds", "detections", "reference", "results"}
@@ -113,7 +115,7 @@ def test_edited_annotations_are_read_again_but_nothing_is_embedded_again(casme2)
 
 def test_an_aligner_that_cannot_start_stops_the_run_at_once(casme2):
     folder, _ = casme2
-    change = ("--config", "faces={aligner: openface}", "--", "results/casme2_table.csv", "--dry-run")
+    change = ("--dry-run", "--config", "faces={aligner: openface}", "--", "results/casme2_table.csv")
     done = run(folder, *QUICK[:2], *change)
     assert done.returncode != 0 and "set openface.binary" in done.stdout + done.stderr
 
