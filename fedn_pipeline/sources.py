@@ -1,10 +1,11 @@
 """Which files of the package a stage runs: its modules and everything of the package that they import.
 
 The workflow lists them as inputs, so that an edited module re-runs the stages that use it (Snakemake does not look into
-a command). Read from the imports in the source; nothing is imported.
+a command), and folds record their digest. Read from the imports in the source; nothing is imported.
 """
 
 import ast
+import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -50,3 +51,11 @@ def of(*places):
             if path.suffix == ".py":
                 waiting += _imports(path)
     return sorted(str(path) for path in found)
+
+
+def digest(*places):
+    """SHA-256 (hex) of the names and contents of all files of `of(*places)`: the code that made a result."""
+    found = hashlib.sha256()
+    for path in map(Path, of(*places)):
+        found.update(f"{path.relative_to(PACKAGE).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    return found.hexdigest()

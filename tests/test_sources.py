@@ -37,3 +37,14 @@ def test_no_stage_but_features_and_folds_needs_torch():
         "report/results.py",
     ):
         assert not any(path.endswith("compute.py") for path in sources.of(stage))
+
+
+def test_digest_changes_with_the_code_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr(sources, "PACKAGE", tmp_path)
+    (tmp_path / "stage.py").write_text("x = 1\n")
+    before = sources.digest("stage.py")
+    assert sources.digest("stage.py") == before and len(before) == 64
+    (tmp_path / "other.py").write_text("")
+    assert sources.digest("stage.py") == before
+    (tmp_path / "stage.py").write_text("x = 2\n")
+    assert sources.digest("stage.py") != before

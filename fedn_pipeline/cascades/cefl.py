@@ -1,8 +1,11 @@
 """CEFLNet as a cascade's recogniser: trained on a fold's ground-truth intervals, then it names spotted ones.
 
-The network and its source are in `cefl_network.py`. Differs from the paper: clips are placed in proportion to the
-interval (there: 75 consecutive frames of a video cut to one expression), frames of a clip are drawn one from each fifth
-of it, and the training intervals' ends are jittered, because those of spotted intervals are not exact.
+The network and its source are in `cefl_network.py`. Differs from the paper: the frozen backbone's cached features by
+default, trained end to end only on demand (`cefl.end_to_end`); clips are placed in proportion to the interval (there:
+75 consecutive frames of a video cut to one expression), frames of a clip are drawn one from each fifth of it, and the
+training intervals' ends are jittered, because those of spotted intervals are not exact. Its authors' code warms the
+learning rate up linearly, lowers it along a cosine and keeps the epoch that is best on the test set; here the rate is
+constant and the last step is the model.
 """
 
 import numpy as np
@@ -14,7 +17,7 @@ from torchvision.models import resnet18
 from fedn_pipeline import intervals
 from fedn_pipeline.cascades import frames as sources
 from fedn_pipeline.cascades.cefl_network import CEFLNet
-from fedn_pipeline.cascades.fit import fit
+from fedn_pipeline.cascades.fit import accuracy_row, fit
 from fedn_pipeline.cascades.samples import jittered
 from fedn_pipeline.features import backbone
 
@@ -66,12 +69,7 @@ class Recogniser:
             return F.cross_entropy(self._logits(samples.video[chosen], spans, generator), labels[chosen])
 
         def curve():
-            if not len(held_out):
-                return {}
-            logits = torch.from_numpy(self.scores(held_out))
-            wanted = torch.from_numpy(held_out.labels)
-            accuracy = (logits.argmax(1) == wanted).float().mean()
-            return {"held_out_loss": float(F.cross_entropy(logits, wanted)), "held_out_accuracy": float(accuracy)}
+            return accuracy_row(torch.from_numpy(self.scores(held_out)), torch.from_numpy(held_out.labels))
 
         return fit(self.network, loss_of, len(samples), curve, self.settings, generator, label)
 

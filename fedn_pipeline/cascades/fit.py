@@ -5,9 +5,16 @@ No epoch is chosen: the last step is the model.
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from fedn_pipeline.files import InputError
+
+
+def accuracy_row(logits, wanted):
+    """Learning curve's columns for held-out samples: logits `[n, C]`, classes `wanted [n]`; NaN if there are none."""
+    accuracy = (logits.argmax(1) == wanted).float().mean()
+    return {"held_out_loss": float(F.cross_entropy(logits, wanted)), "held_out_accuracy": float(accuracy)}
 
 
 def fit(network, loss_of, n_samples, held_out, recipe, generator, label):
@@ -18,7 +25,7 @@ def fit(network, loss_of, n_samples, held_out, recipe, generator, label):
     log_every. Raises InputError without samples, FloatingPointError if loss or gradient are not finite.
     """
     if not n_samples:
-        raise InputError(f"events.csv: {label}: no expression of the training subjects to learn from")
+        raise InputError(f"events.csv: {label}: no sample of the training subjects to learn from")
     batch = min(recipe["batch_size"], n_samples)
     n_steps = recipe["epochs"] * (n_samples // batch)
     trained = [value for value in network.parameters() if value.requires_grad]

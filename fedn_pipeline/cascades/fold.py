@@ -15,14 +15,13 @@ from safetensors.torch import save_file
 from fedn_pipeline import __version__, compute
 from fedn_pipeline.cascades import cefl, samples, str_network, str_recogniser, str_spotter, str_windows
 from fedn_pipeline.cascades.gap import training_half_length
-from fedn_pipeline.dataset.tables import emotions, read_detections, write_detections
+from fedn_pipeline.dataset.tables import read_detections, write_detections
 from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.features import cache
 from fedn_pipeline.files import InputError, whole, write_csv, write_json
+from fedn_pipeline.training.classes import emotions_of_fold
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
-
-SECTIONS = ("training", "folds", "cascade", "cefl", "str", "backbone")  # all that a recogniser reads
 
 
 @dataclass
@@ -71,19 +70,6 @@ class Trained:
     log: list
     numbers: np.ndarray
     words: str
-
-
-def _classes(events, parts):
-    """The emotions of the fold's own training subjects."""
-    theirs = events[events.video_id.isin(parts.train + parts.held_out)]
-    unnamed = theirs[theirs.emotion == ""]
-    if len(unnamed) or not len(theirs):
-        first = f" (the first: video {unnamed.video_id.iloc[0]}, onset {unnamed.onset.iloc[0]})" if len(unnamed) else ""
-        raise InputError(
-            f"events.csv: {len(unnamed)} of {len(theirs)} expressions of the training subjects name no emotion{first}; "
-            "a recogniser needs named ones to learn from"
-        )
-    return emotions(theirs)
 
 
 def _cefl(task, inputs, table):
@@ -187,26 +173,40 @@ def _cascade(task, inputs, folder, held_out, seed):
     return trained, f"intervals: {spotter}{how}; emotions: {trained.words}", inputs.features
 
 
+def _used(settings):
+    """What this method's networks read, to be kept with them: any other key may be a default that nobody chose."""
+    recogniser = settings["cascade"]["recogniser"]
+    sections = ("folds", "str") if settings["folds"]["method"] == "str" else ("folds", "cascade", recogniser)
+    used = {name: settings[name] for name in sections}
+    used["training"] = {key: settings["training"][key] for key in ("threads", "held_out_fraction")}
+    if "cefl" in used and used["cefl"]["end_to_end"]:
+        used["backbone"] = {key: settings["backbone"][key] for key in ("input_size", "mean", "std")}
+    return used
+
+
 def run(videos, events, others, inputs, held_out, folder, settings, seed):
     """Write `detections.csv`, `threshold.json`, `fold.json`, `checkpoint.safetensors` and `training_log.csv`.
 
-    `events` is the ground truth, `others` annotated events that are none; `inputs` are Inputs; `settings`: SECTIONS,
-    detections and evaluation. A cascade's threshold is its spotter's; STR's is chosen on held-out training subjects.
+    `events` is the ground truth, `others` annotated events that are none; `inputs` are Inputs; `settings`: those of
+    `_used`, detections and evaluation. A cascade's threshold is its spotter's; STR's is chosen on held-out training
+    subjects.
     """
     device, folds = compute.prepare(seed, settings["training"]["threads"]), settings["folds"]
     parts = split(videos, folds["group"], held_out, settings["training"]["held_out_fraction"])
+    label = f"without {held_out}"
     task = Task(
-        videos, events, others, parts, _classes(events, parts), settings, np.random.default_rng(seed), device,
-        f"without {held_out}",
+        videos, events, others, parts, emotions_of_fold(events, parts, label), settings, np.random.default_rng(seed),
+        device, label,
     )  # fmt: skip
     if folds["method"] == "str":
         trained, words, provenance = _str_whole(task, inputs, folder)
     else:
         trained, words, provenance = _cascade(task, inputs, folder, held_out, seed)
     write_csv(folder / "training_log.csv", pd.DataFrame(trained.log))
-    used = {name: settings[name] for name in SECTIONS}
-    metadata = {"classes": task.classes, "held_out": held_out, "seed": seed, "settings": used, "version": __version__}
+    metadata = {
+        "classes": task.classes, "held_out": held_out, "seed": seed, "settings": _used(settings), "version": __version__
+    }  # fmt: skip
     with whole(folder / "checkpoint.safetensors") as partial:
         tensors = {name: value.contiguous().cpu() for name, value in trained.network.state_dict().items()}
         save_file(tensors, partial, metadata={"fedn_pipeline": json.dumps(metadata, sort_keys=True)})
-    write_record(folder, parts, held_out, provenance, seed, folds, words)
+    write_record(folder, parts, held_out, provenance, seed, folds, "cascades/fold.py", words)

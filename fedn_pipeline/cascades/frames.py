@@ -41,14 +41,16 @@ def of_crops(faces_folder, samples, videos, margin, side, device):
     pictures, row = [], {}
     fps, n_frames = (videos.set_index("video_id")[name] for name in ("fps", "n_frames"))
     for video in dict.fromkeys(samples.video):
+        path = faces_folder / "crops" / f"{video}{crops.CROPS_SUFFIX}"
         source = intervals.source_frames(n_frames[video], fps[video])
+        source = source.clip(max=crops.n_frames(path) - 1)  # of a video cut short, its last crop stands for the rest
         wanted = np.zeros(len(source), dtype=bool)
         for start, end in samples.spans[samples.video == video]:
             wide = margin * (end - start)
             wanted[max(0, int(start - wide)) : int(end + wide) + 1] = True
         needed = set(source[wanted].tolist())
         place = {}
-        for frame, crop in enumerate(crops.read(faces_folder / "crops" / f"{video}{crops.CROPS_SUFFIX}")):
+        for frame, crop in enumerate(crops.read(path)):
             if frame in needed:
                 place[frame] = len(pictures)
                 pictures.append(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA).transpose(2, 0, 1))

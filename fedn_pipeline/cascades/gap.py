@@ -1,7 +1,8 @@
 """How far apart the two pictures of an optical flow are: half an expression, as learnt from a fold's training subjects.
 
-The workflow asks here which flow cache a fold needs, so nothing heavy is imported. Source: SOFTNet and STR (Liong et
-al. 2021, 2023), whose k is half the mean length of an expression.
+The workflow asks here which flow cache a fold needs, so nothing heavy is imported. Source: SOFTNet (Liong et al. 2021),
+whose k is half the mean length of an expression. Differs from STR (Liong et al. 2023), whose flow spans 0.1 s (3 frames
+on CAS(ME)^2); its k', half an expression, serves labels, smoothing, peaks and reach only.
 """
 
 import numpy as np

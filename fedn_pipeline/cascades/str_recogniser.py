@@ -1,9 +1,10 @@
 """STR's recogniser: the flow that leads to an interval's apex -> its emotion, on the spotter's frozen streams.
 
-Follows Liong, See, Chan 2023 (the network: `str_network.py`). Differs: the flow from onset to apex is the cached one
-over a fold's gap, half an expression, that ends at the apex (their own intervals reach just so far from peak to onset),
-so nothing is computed per interval and training sees what testing sees; jittered copies of the training intervals
-stand beside the exact ones.
+Follows Liong, See, Chan 2023 (the network: `str_network.py`). Differs: theirs learns from the flow between onset and
+annotated apex, and names a spotted interval by the majority of the windows (0.1 s each) from k', half an expression,
+before its peak to the peak. Ours learns from and looks at one window, the cached flow over a fold's gap that ends at
+the apex found by `apex_window`, so nothing is computed per interval and training sees what testing sees; jittered
+copies of the training intervals stand beside the exact ones.
 """
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from fedn_pipeline.cascades import str_windows
-from fedn_pipeline.cascades.fit import fit
+from fedn_pipeline.cascades.fit import accuracy_row, fit
 from fedn_pipeline.cascades.samples import Samples, jittered
 from fedn_pipeline.cascades.str_network import in_batches
 
@@ -41,11 +42,7 @@ def train(network, flow, samples, held_out, settings, generator, device, label):
         return F.cross_entropy(network.recogniser(seen[chosen].to(device)), labels[chosen].to(device))
 
     def curve():
-        if not len(held_out):
-            return {}
-        logits = in_batches(network.recogniser, held_out_seen, device)
-        accuracy = (logits.argmax(1) == wanted).float().mean()
-        return {"held_out_loss": float(F.cross_entropy(logits, wanted)), "held_out_accuracy": float(accuracy)}
+        return accuracy_row(in_batches(network.recogniser, held_out_seen, device), wanted)
 
     recipe = {**settings, "epochs": settings["recogniser_epochs"]}
     return fit(network.recogniser, loss_of, len(samples), curve, recipe, generator, label)

@@ -19,10 +19,20 @@ from fedn_pipeline.cascades import str_windows
 from fedn_pipeline.cascades.fit import fit
 from fedn_pipeline.cascades.str_network import in_batches
 from fedn_pipeline.detection.candidates import COLUMNS, missing_share
+from fedn_pipeline.files import InputError
 
 
 def train(network, flow, windows, held_out, settings, generator, device, label):
-    """Train streams and spotter of `network` on Windows; the learning curve's rows. `settings` is section `str`."""
+    """Train streams and spotter of `network` on Windows; the learning curve's rows. `settings` is section `str`.
+
+    Raises InputError unless there are windows of both labels.
+    """
+    positive = int(windows.label.sum())
+    if not 0 < positive < len(windows.label):
+        raise InputError(
+            f"{flow.path}: {label}: {positive} of {len(windows.label)} training windows overlap an expression of "
+            "events.csv; a spotter learns from windows that do and windows that do not"
+        )
     windows, held_out = (str_windows.drawn(part, settings, generator) for part in (windows, held_out))
     pictures = flow.pictures_of(windows.video, windows.start).half()
     wanted = torch.from_numpy(windows.label).to(device)
@@ -35,9 +45,8 @@ def train(network, flow, windows, held_out, settings, generator, device, label):
         return (score - wanted[torch.from_numpy(chosen).to(device)]).square().mean()
 
     def curve():
-        if not len(held_out.label):
-            return {}
-        return {"held_out_loss": float(np.mean((_scores(network, held_out_pictures, device) - held_out.label) ** 2))}
+        errors = _scores(network, held_out_pictures, device) - held_out.label
+        return {"held_out_loss": float(np.mean(errors**2)) if len(errors) else np.nan}
 
     recipe = {**settings, "epochs": settings["spotter_epochs"]}
     return fit(spotter, loss_of, len(windows.label), curve, recipe, generator, label)
@@ -48,7 +57,7 @@ def _scores(network, pictures, device):
     return in_batches(nn.Sequential(network.streams, network.spotter), pictures, device)[:, 0].numpy()
 
 
-def curve(network, flow, video, half, settings, device):
+def score_over_time(network, flow, video, half, settings, device):
     """Smoothed score `[n_steps]` in [0, 1] of a video; a window's score stands at its middle, 0 where there is none."""
     motion = flow.motion[video]
     start = np.flatnonzero(motion.valid)
@@ -65,7 +74,7 @@ def detect(network, flow, videos, half, settings, device):
     network.eval()
     reach, tables = round(settings["str"]["reach"] * half), [pd.DataFrame(columns=COLUMNS)]
     for video in videos.itertuples():
-        score = curve(network, flow, video.video_id, half, settings["str"], device)
+        score = score_over_time(network, flow, video.video_id, half, settings["str"], device)
         floor = settings["detections"]["confidence_floor"]
         peaks, _ = find_peaks(score, height=floor, distance=max(1, round(settings["str"]["peak_distance"] * half)))
         spans = np.stack([peaks - reach, peaks + reach + 1], axis=-1).clip(0, len(score)).astype(np.float64)

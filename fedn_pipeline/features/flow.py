@@ -1,9 +1,10 @@
 """Crops of a batch of videos -> optical flow and strain, cached per video in the same way as features (stage `flow`).
 
 For each step t of the 30 fps axis the flow from t to t + gap, the input of STR (Liong, See, Chan 2023, "Spot-then-
-Recognize"). Differs from the paper: the whole aligned crop instead of boxes around brows and mouth, since alignment
-already puts both at fixed places; values stay in pixels instead of being stretched to [0, 1] picture by picture, which
-would make noise look like motion; DIS (Kroeger et al. 2016) instead of TV-L1, which is 150 times slower.
+Recognize"), and its mean length, so that whoever looks for motion need not read the flow. Differs from the paper: the
+whole aligned crop instead of boxes around brows and mouth, since alignment already puts both at fixed places; values
+stay in pixels instead of being stretched to [0, 1] picture by picture, which would make noise look like motion; DIS
+(Kroeger et al. 2016) instead of TV-L1, which is 150 times slower; the gap (see `cascades/gap.py`).
 """
 
 from collections import deque
@@ -97,8 +98,17 @@ def video_flow(row, crops_path, alignment_path, gap, settings):
     return flow, valid
 
 
+def write_group(file, video, entry):
+    """Add one video's Features (flow) to an open HDF5 file, and beside them `magnitude [n_steps]` float32: the mean
+    length of the flow that starts at each step, px."""
+    cache.write_group(file, video, entry)
+    flow = entry.features[:, :2].astype(np.float32)
+    magnitude = np.hypot(flow[:, 0], flow[:, 1]).mean(axis=(1, 2))
+    file[video].create_dataset("magnitude", data=magnitude, chunks=magnitude.shape, fletcher32=True)
+
+
 def run(videos, faces_folder, gap, path, settings):
-    """Flow over `gap` steps of all rows of `videos` into one HDF5 file at `path`, groups as in the feature cache.
+    """Flow over `gap` steps of all rows of `videos` into one HDF5 file at `path`, groups by `write_group`.
 
     Crops and alignments are `faces_folder/{crops,alignment}/{video_id}.*`; `settings` is section `flow`.
     """
@@ -119,4 +129,4 @@ def run(videos, faces_folder, gap, path, settings):
             alignment_path = faces_folder / "alignment" / f"{row.video_id}.csv"
             flow, valid = video_flow(row, crops_path, alignment_path, gap, settings)
             attributes = {**of_all, "source_sha256": sha256(crops_path)}
-            cache.write_group(file, row.video_id, cache.Features(flow, valid, attributes))
+            write_group(file, row.video_id, cache.Features(flow, valid, attributes))

@@ -53,4 +53,4 @@ def run(videos, events, features_path, held_out, folder, settings, seed):
         found = [proposed(classic.detect(part, features, *best)) for part in (test, training)]
         chosen = {"protocol": "training_subjects", "k": best[0], "smoothing_s": best[1]}
         detection_fold.finish(*found, training, training_events, folder, settings, chosen)
-    write_record(folder, parts, held_out, features_path, seed, folds)
+    write_record(folder, parts, held_out, features_path, seed, folds, "references/fold.py")

@@ -13,7 +13,7 @@ from fedn_pipeline.report import published
 from fedn_pipeline.report.table import SCORES, cell
 from fedn_pipeline.report.tables import Table
 
-HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided"
+HOLDS, FAILS, OPEN, UNTESTED = "holds", "does not hold", "not decided", "not tested"
 PAPER_DATA = ("casme2", "annotated")  # whose published differences are shown beside data sets that have none
 COLUMNS = ["claim", "minus", "metric", "decides", "value", "low", "high", "verdict", "paper", "paper_data"]
 
@@ -68,26 +68,22 @@ def judge(differences, dataset, labels):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def conclusion(rows):
+def _conclusion(rows):
     """Verdict of one claim from its rows of `judge`."""
     verdicts = set(rows.verdict[rows.decides])
+    if not len(rows):
+        return UNTESTED
     return FAILS if FAILS in verdicts else OPEN if OPEN in verdicts or not verdicts else HOLDS
 
 
 def conclusions(judged):
-    """`(claim, verdict, lacking)` of each claim that has rows; `lacking`: the comparisons of it that have none."""
+    """`(claim, verdict, lacking)` of every claim; `lacking`: its comparisons without a row. None at all: UNTESTED."""
     found = []
     for claim in CLAIMS:
         rows = judged[judged.claim == claim.text]
-        if len(rows):
-            lacking = [other for other in claim.others if other not in set(rows.minus)]
-            found.append((claim.text, _conclusion(rows), lacking))
+        lacking = [other for other in claim.others if other not in set(rows.minus)]
+        found.append((claim.text, _conclusion(rows), lacking))
     return found
-
-
-def _conclusion(rows):
-    verdicts = set(rows.verdict[rows.decides])
-    return FAILS if FAILS in verdicts else OPEN if OPEN in verdicts or not verdicts else HOLDS
 
 
 def table(judged):
@@ -100,6 +96,6 @@ def table(judged):
         "Metric": [SCORES[row.metric][0] for row in rows],
         "Difference": [cell(row.metric, row.value, row.low, row.high) for row in rows],
         "Verdict": shown.verdict,
-        f"Paper ({judged.paper_data.iloc[0]})": [cell(row.metric, row.paper) for row in rows],
+        f"In the paper ({judged.paper_data.iloc[0]})": [cell(row.metric, row.paper) for row in rows],
     }, dtype=object)  # fmt: skip
     return Table("claims", judged, printed)

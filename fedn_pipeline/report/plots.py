@@ -5,20 +5,38 @@ here. Colours, markers and lines: `style.py`.
 """
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from fedn_pipeline.report.style import COLOURS, look, subplots
 
+WIDTH = 12  # inches: that of the page
 COLUMNS = 4  # small figures side by side
 
 
-def _grid(n, width, height):
-    """`(figure, axes)` of `n` small figures; superfluous places are blank."""
-    columns = min(COLUMNS, max(1, n))
-    rows = max(1, -(-n // columns))
-    figure, axes = subplots(rows, columns, figsize=(width * columns, height * rows))
-    for axis in axes.flat[n:]:
+def _panels(names, height, x, y):
+    """`(figure, axes)` of small figures, one per name, with common labels; superfluous places are blank."""
+    columns = min(COLUMNS, len(names))
+    rows = -(-len(names) // columns)
+    figure, axes = subplots(rows, columns, figsize=(WIDTH / COLUMNS * columns, height * rows))
+    for axis in axes.flat[len(names) :]:
         axis.axis("off")
+    for axis, name in zip(axes.flat, names, strict=False):
+        axis.set_title(name, fontsize=9)
+    figure.supxlabel(x, fontsize=9)
+    figure.supylabel(y, fontsize=9)
     return figure, axes.flat
+
+
+def _curves(axis, top=None):
+    """What panels with curves share: from 0 to `top` (None: as high as they are), a grid behind."""
+    axis.set_ylim(0, top)
+    axis.grid(alpha=0.3, lw=0.5)
+
+
+def _beside(figure, axis):
+    """All methods by name, right of the axes."""
+    handles = axis.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside right upper", fontsize=8, handlelength=4, frameon=False)
 
 
 def ap_by_iou(curves):
@@ -26,7 +44,7 @@ def ap_by_iou(curves):
 
     `curves`: method -> table of `ap_curves`; the first method is drawn heavier.
     """
-    figure, axes = subplots(1, 2, figsize=(10, 4.2), sharex=True)
+    figure, axes = subplots(1, 2, figsize=(WIDTH, 4.8), sharex=True)
     for axis, kind in zip(axes[0], ("spotting", "detection"), strict=True):
         for number, (method, table) in enumerate(curves.items()):
             mine = table[table.kind == kind]
@@ -36,38 +54,33 @@ def ap_by_iou(curves):
             axis.plot(mine.iou, mine.value, label=method, lw=2 if number == 0 else 1.1, zorder=3 - number / 99, **style)
             low, high = mine.low.astype(float), mine.high.astype(float)
             axis.fill_between(mine.iou, low, high, color=style["color"], alpha=0.16 if number == 0 else 0.05, lw=0)
-        axis.set(title=f"{kind.capitalize()} AP", xlabel="IoU threshold", ylim=(0, None))
-        axis.grid(alpha=0.3, lw=0.5)
+        axis.set(title=f"{kind.capitalize()} AP", xlabel="IoU threshold")
+        _curves(axis)
     axes[0, 0].set_ylabel("AP")
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside right upper", fontsize=8, handlelength=4, frameon=False)
+    _beside(figure, axes[0, 0])
     return figure
 
 
 def ap_each(curves):
     """AP against the IoU threshold of one method per small figure with its bands; thin grey: the first method."""
-    figure, axes = _grid(len(curves), 3.0, 2.3)
+    figure, axes = _panels(list(curves), 2.3, "IoU threshold", "AP")
     kinds = (("spotting", COLOURS[1], "-", "o"), ("detection", COLOURS[2], "--", "s"))
     first = next(iter(curves.values()))
     top = max(table.high.fillna(table.value).max() for table in curves.values())
-    for axis, (method, table) in zip(axes, curves.items(), strict=False):
+    for axis, table in zip(axes, curves.values(), strict=False):
         for kind, colour, line, marker in kinds:
             reference, mine = first[first.kind == kind], table[table.kind == kind]
             axis.plot(reference.iou, reference.value, color="#888888", ls=line, lw=0.8)
             axis.plot(mine.iou, mine.value, color=colour, ls=line, marker=marker, ms=3, lw=1.4, label=kind)
             axis.fill_between(mine.iou, mine.low.astype(float), mine.high.astype(float), color=colour, alpha=0.2, lw=0)
-        axis.set_title(method, fontsize=9)
-        axis.set_ylim(0, top)
-        axis.grid(alpha=0.3, lw=0.5)
+        _curves(axis, top)
     axes[0].legend(fontsize=7, frameon=False)
-    figure.supxlabel("IoU threshold", fontsize=9)
-    figure.supylabel("AP", fontsize=9)
     return figure
 
 
 def confusion(tables):
     """One matrix per method: true (rows) against predicted emotion of spotted true positives, shaded by row share."""
-    figure, axes = _grid(len(tables), 3.0, 2.9)
+    figure, axes = _panels(list(tables), 2.9, "predicted", "true")
     for axis, (method, table) in zip(axes, tables.items(), strict=False):
         shown = table if table["other"].any() else table.drop(columns="other")
         counts = shown.to_numpy()
@@ -75,12 +88,10 @@ def confusion(tables):
         axis.imshow(share, cmap="Greys", vmin=0, vmax=1)
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if share[row, column] > 0.55 else "black"
-            axis.text(column, row, f"{count:.3g}", ha="center", va="center", color=colour, fontsize=8)
+            axis.text(column, row, f"{round(count, 1):g}", ha="center", va="center", color=colour, fontsize=8)
         axis.set_xticks(range(shown.shape[1]), shown.columns, rotation=45, ha="right", fontsize=7)
         axis.set_yticks(range(shown.shape[0]), shown.index, fontsize=7)
-        axis.set_title(f"{method} ({counts.sum():.4g})", fontsize=9)
-    figure.supxlabel("predicted", fontsize=9)
-    figure.supylabel("true", fontsize=9)
+        axis.set_title(f"{method} ({round(counts.sum(), 1):g})", fontsize=9)
     return figure
 
 
@@ -90,7 +101,7 @@ def recall_by_duration(tables):
     there = (first.n_ground_truth > 0).to_numpy()
     tables, first = {method: table[there] for method, table in tables.items()}, first[there]
     places = np.arange(len(first))
-    figure, axes = subplots(2, 1, figsize=(10, 5.4), sharex=True, height_ratios=[1, 2.6])
+    figure, axes = subplots(2, 1, figsize=(WIDTH, 5.4), sharex=True, height_ratios=[1, 2.6])
     bars = axes[0, 0].bar(places, first.n_ground_truth, width=0.8, color="#bbbbbb", edgecolor="black", lw=0.6)
     axes[0, 0].bar_label(bars, fontsize=8)
     axes[0, 0].set(ylabel="expressions")
@@ -106,7 +117,7 @@ def recall_by_duration(tables):
     axes[1, 0].set(ylabel="recall", ylim=(0, 1.05), xlabel="duration, seconds")
     axes[1, 0].set_xticks(places, first.duration_s)
     axes[1, 0].grid(axis="y", alpha=0.3, lw=0.5)
-    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
+    _beside(figure, axes[1, 0])
     return figure
 
 
@@ -115,19 +126,19 @@ def training(logs):
 
     `logs`: method -> list of training_log tables, one per fold and seed.
     """
-    figure, axes = _grid(len(logs), 3.0, 2.4)
+    figure, axes = _panels(list(logs), 2.4, "step", "loss")
     kinds = (("loss", "training", COLOURS[1], "-", "o"), ("held_out_loss", "held out", COLOURS[2], "--", "s"))
-    for axis, (method, folds) in zip(axes, logs.items(), strict=False):
-        for column, label, colour, line, marker in (kind for kind in kinds if kind[0] in folds[0]):
-            for fold in folds:
-                axis.plot(fold.step, fold[column], color=colour, ls=line, lw=0.5, alpha=0.45, marker=".", ms=2)
-            steps = min((fold.step for fold in folds), key=len)  # folds differ in steps where epochs decide
-            mean = np.mean([fold[column][: len(steps)] for fold in folds], axis=0)
+    for axis, folds in zip(axes, logs.values(), strict=False):
+        for column, label, colour, line, marker in kinds:
+            there = [fold for fold in folds if column in fold and fold[column].notna().any()]
+            if not there:  # held-out subjects without an expression have no loss
+                continue
+            for fold in there:
+                axis.plot(fold.step, fold[column], color=colour, ls=line, lw=0.5, alpha=0.45)
+            steps = min((fold.step for fold in there), key=len)  # folds differ in steps where epochs decide
+            mean = np.mean([fold[column][: len(steps)] for fold in there], axis=0)
             axis.plot(steps, mean, color=colour, ls=line, lw=2, marker=marker, ms=4, label=label)
-        axis.set_title(method, fontsize=9)
-        axis.set_ylim(0, None)
-        axis.grid(alpha=0.3, lw=0.5)
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        _curves(axis)
     axes[0].legend(fontsize=7, frameon=False)
-    figure.supxlabel("step", fontsize=9)
-    figure.supylabel("loss", fontsize=9)
     return figure

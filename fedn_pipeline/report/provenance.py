@@ -33,9 +33,14 @@ def differences(settings, base):
     return {section: keys for section, keys in changed.items() if keys}
 
 
-def recorded_settings(folder):
+def _of_seeds(folder, seeds, name):
+    """The files called `name` in the folds of an experiment's `folder`, of these seeds alone."""
+    return [path for seed in seeds for path in sorted(folder.glob(f"seed{seed}/folds/*/{name}"))]
+
+
+def recorded_settings(folder, seeds):
     """The settings that a network's folds kept with their weights (`folder/seedN/folds/NAME`), or none."""
-    for path in sorted(folder.glob("seed*/folds/*/checkpoint.safetensors"))[:1]:
+    for path in _of_seeds(folder, seeds, "checkpoint.safetensors")[:1]:
         with safe_open(path, framework="numpy") as file:
             return json.loads((file.metadata() or {}).get("fedn_pipeline", "{}")).get("settings", {})
     return {}
@@ -48,7 +53,7 @@ def experiment_settings(name, config_folder, folder, settings):
     """
     path = config_folder / "experiments" / f"{name}.yaml"
     layer = config.read_yaml(path)
-    return path, layer, config.merge(settings, layer, recorded_settings(folder / name))
+    return path, layer, config.merge(settings, layer, recorded_settings(folder / name, settings["run"]["seeds"]))
 
 
 def _seconds(paths):
@@ -75,7 +80,7 @@ def costs(settings, backbone, videos, folder, benchmarks):
     if embedding:
         steps = sum(intervals.n_steps(video.n_frames, video.fps) for video in videos.itertuples())
         found["frames_per_second"] = steps / sum(embedding)
-    training = _seconds(folder.glob("seed*/folds/*/folds_benchmark.tsv"))
+    training = _seconds(_of_seeds(folder, settings["run"]["seeds"], "folds_benchmark.tsv"))
     if training:
         found["fold_s"] = sum(training) / len(training)
     return found

@@ -12,26 +12,29 @@ import yaml
 
 from fedn_pipeline import config
 from fedn_pipeline.evaluation.curves import duration_bins
+from fedn_pipeline.evaluation.metrics import evaluate
 from fedn_pipeline.files import sha256
 from fedn_pipeline.report import claims, methods, page, provenance
-from fedn_pipeline.report.results import weights_text
-from fedn_pipeline.report.table import DASH, FURTHER_SCORES, cell, compared, demo_note
+from fedn_pipeline.report.results import of_videos, weights_text
+from fedn_pipeline.report.table import DASH, FURTHER_SCORES, SCORES, cell, compared, demo_note
 from fedn_pipeline.report.tables import DIFFERENCES_NOTE
+from fedn_pipeline.sources import digest
 
 CAPTIONS = {
     "ap_by_iou": "Average precision against the IoU from which a prediction is true, all methods, with 95 % bootstrap "
-    "bands over subjects. The mean over a curve is the table's mAP.",
-    "ap_each": "The same, method by method; thin grey: the first of them.",
+    "bands over subjects; heavier: the method that all are compared with. A curve's mean is the table's mAP.",
+    "ap_each": "The same, one method at a time, where the bands can be told apart; thin grey: the first method.",
     "confusion": "Spotted true positives: true emotion (rows) against the predicted one (columns); shade: share of the "
     "row; in brackets their number, a mean where a method has several runs.",
     "recall_by_duration": "Expressions by duration, and the share of them that each method found at the table's IoU, "
     "with 95 % bootstrap intervals over subjects.",
-    "training": "Training loss, and the same loss on training subjects held out of the gradient; thin: each fold, "
-    "thick: their mean.",
+    "training": "Training loss, and the loss on training subjects held out of the gradient; thin: each fold of each "
+    "seed, thick: their mean.",
 }
 NO_TRAINING_NOISE = (
-    "Intervals say how much the choice of subjects matters. With one seed per method they do not hold the training's "
-    "own randomness; run.seeds adds seeds. They are not corrected for the number of comparisons."
+    "Intervals say how much the choice of subjects matters, not how much the training's own randomness does: several "
+    "seeds (run.seeds) average over that, and each one's own score then stands in the last section. They are not "
+    "corrected for the number of comparisons."
 )
 
 
@@ -86,7 +89,7 @@ def summary(content):
     items = []
     if "claims" in content.tables:
         for claim, word, lacking in claims.conclusions(content.tables["claims"].numbers):
-            rest = f" (no row here: {', '.join(lacking)})" if lacking else ""
+            rest = f" (no numbers here: {', '.join(lacking)})" if lacking else ""
             items.append(f"<li>{escape(claim)}: {page.verdict(word)}{escape(rest)}</li>")
     listed = f"<p>The paper's claims on this data:</p><ul>{''.join(items)}</ul>" if items else ""
     note = demo_note(content.results)
@@ -132,8 +135,10 @@ def figures(content, *names):
 
 def performance(content):
     theirs = content.tables["performance"].numbers.source != "ours"
-    nothing = "" if theirs.any() else page.paragraph("Nothing is published on this data set and label set.", "note")
-    return table(content, "performance") + nothing
+    words = "" if theirs.any() else "Nothing is published on this data set and label set."
+    if theirs.any() and content.settings["dataset"]["expression_types"] != ["macro"]:
+        words = "The published rows count macro-expressions alone; ours do not, so the two are not comparable."
+    return (page.paragraph(words) if words else "") + table(content, "performance")
 
 
 def claims_section(content):
@@ -200,14 +205,12 @@ def sources(content):
     """Where each row comes from."""
     body = ""
     for method in content.methods:
-        pairs = [
-            ("Experiment", str(method.file)), ("Its settings", _yaml(method.layer)),
-            ("Folds", str(content.inputs.folder / method.name)),
-        ]  # fmt: skip
+        pairs = [("Experiment", str(method.file)), ("Its settings", _yaml(method.layer))]
         if method.experiment is None:
             pairs.append(("Not run", content.inputs.not_run[method.name]))
         else:
-            pairs += _recorded(method.experiment.records)
+            pairs.append(("Folds", str(content.inputs.folder / method.name)))
+            pairs += [*_recorded(method.experiment.records), *_by_seed(content, method.experiment)]
         if method.costs:
             known = [f"{FURTHER_SCORES[name][0]} {cell(name, value)}" for name, value in method.costs.items()]
             pairs.append(("Cost", ", ".join(known)))
@@ -222,13 +225,33 @@ def _recorded(records):
         return "\n".join(sorted({text(record) for record in records}))
 
     thresholds = [record["threshold"] for record in records]
+    between = f"in the folds {min(thresholds):.3g} to {max(thresholds):.3g}"
     return [
         ("Seeds, folds", f"{' '.join(map(str, sorted({r['seed'] for r in records})))}; {len(records)} folds"),
-        ("Code", distinct(lambda record: f"fedn-pipeline {record.get('version', 'unknown')}")),
+        ("Code", distinct(_code)),
         ("Weights", distinct(lambda record: f"{weights_text(record)}, sha256 {record['weights_sha256']}")),
         ("Training", distinct(lambda record: record["training"] or "none")),
-        ("Threshold", f"{distinct(lambda record: record['protocol'])}; {min(thresholds):.3g} to {max(thresholds):.3g}"),
+        ("Threshold", f"{distinct(lambda record: record['protocol'])}; {between}"),
     ]
+
+
+def _code(record):
+    """The code that made a fold, and whether it is the one that made this page."""
+    now = record["code_sha256"] == digest(record["code"])
+    edited = "" if now else " (edited since; this page is newer)"
+    return f"fedn-pipeline {record.get('version', 'unknown')}, {record['code']} {record['code_sha256'][:12]}{edited}"
+
+
+def _by_seed(content, experiment):
+    """Each seed's own scores where there are several (the draws of `chance` are no seeds)."""
+    seeds = content.settings["run"]["seeds"]
+    if len(seeds) < 2 or len(experiment.tables) != len(seeds):
+        return []
+    videos, events = of_videos(experiment.tested, content.videos, content.events)
+    found = [evaluate(videos, events, run, settings=content.settings["evaluation"]) for run in experiment.tables]
+    names = [name for name in ("spotting_f1", "detection_map") if any(scores[name] is not None for scores in found)]
+    scores = (f"{SCORES[name][0]} {', '.join(cell(name, scores[name]) for scores in found)}" for name in names)
+    return [("By seed", "; ".join(scores))]
 
 
 def all_of(content):

@@ -51,6 +51,8 @@ def run(inputs, videos, events, others, out, settings):
     first = reference([method.name for method in done])
     done.sort(key=lambda method: method.name != first)  # it is drawn first and heavier
     found = _tables(inputs, results, differences, everything, every_event, settings)
+    for name in ("tables", "figures", "timelines"):
+        (out / name).mkdir(parents=True, exist_ok=True)  # the workflow expects each, also where nothing is drawn
     for table in found.values():
         tables.write(out / "tables", table)
     shown = ground_truth(every_event, settings["dataset"]["expression_types"])[0]

@@ -1,7 +1,7 @@
 """The results table: one row per method, every metric with its confidence interval, as CSV, Markdown and
 LaTeX.
 
-The last step of the flow. The CSV holds fractions, one number a cell; the printed forms hold percent (F1,
+The CSV holds fractions, one number a cell; the printed forms hold percent (F1,
 STRS) and x1000 (mAP), each with its interval, as the paper prints them. Columns: evaluation.md, "Details that
 must not differ".
 """
@@ -163,5 +163,5 @@ def cell(name, value, low=None, high=None):
         return DASH
     # a mean count over several runs keeps one decimal, a count of one run is whole
     decimals = 1 if name in (*COUNTS, "fn") and value != round(value) else decimals
-    shown = [None if _missing(part) else f"{part * factor:.{decimals}f}" for part in (value, low, high)]
+    shown = [None if _missing(part) else f"{part * factor:z.{decimals}f}" for part in (value, low, high)]  # z: no -0.0
     return shown[0] if None in shown[1:] else f"{shown[0]} [{shown[1]}, {shown[2]}]"

@@ -23,14 +23,16 @@ PRINTED = {
 NOTES = {
     "labels": "Expressions of each emotion in each label set; published: the paper's Table 1.",
     "performance": "F1 and STRS in percent, mAP ×1000; in brackets 95 % bootstrap intervals over subjects. Recognition "
-    "F1s over different true positives are not comparable. Published and recomputed rows have no interval.",
+    "F1s over different true positives are not comparable. Intervals of mAP lean upwards: compare rows by the paired "
+    "differences. Published rows are as printed, without interval; recomputed: a peer's public detections under our "
+    "rules, the threshold chosen on other subjects.",
     "ablation": "GFLOP per window at the run's backbone.input_size, 2 per MAC. Frames/s: measured, video frames that "
     "one job embeds with the backbone per second of wall clock, its start included. Fold: measured, mean wall clock of "
     "one fold's training and prediction on cached features.",
     "variations": "Predictions: kept ones, which the paper's column FP counts. FN: ground truth minus TP.",
     "claims": "FEDN minus the other row on the metric that decides, which was chosen beforehand; other metrics are in "
-    "the CSV. A difference whose 95 % interval lies above 0 bears the claim out, below 0 contradicts it; else it is "
-    "not decided.",
+    "the CSV. F1 in percent points, mAP ×1000; last column: the published difference. A difference whose 95 % interval "
+    "lies above 0 bears the claim out, below 0 contradicts it; else it is not decided.",
 }
 DIFFERENCES_NOTE = "Paired differences on the same draws of subjects; * interval excludes 0."
 LABELS = ["labels", "emotion", "expressions", "published"]

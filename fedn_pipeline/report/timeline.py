@@ -15,7 +15,8 @@ from fedn_pipeline.detection.candidates import confidence_and_label
 from fedn_pipeline.report.style import subplots
 from fedn_pipeline.training import predictions
 
-WORDS_PER_ROW = 25  # words of an emotion that fit side by side
+WIDTH = 12  # inches: that of the page, on which texts then have their size
+WORDS_PER_ROW, LINES_PER_ROW = 19, 45  # words of an emotion, and pairs of upright lines, that fit side by side
 CORRECT, WRONG, TRUTH, OTHER, NO_FACE, CURVE = "#1b7f3b", "#c43a4b", "#3d6199", "#7a7a7a", "#dddddd", "#222222"
 BAR = 0.85  # height of a bar; rows are 1 apart, pictures take two, the curve one
 
@@ -70,15 +71,16 @@ def confidence_curve(fold, video, detections):
 
 
 def _bar(axis, event, fps, y, row_s, text, **look):
-    """A bar from onset to offset with its text, upright where the bar is too narrow for a word."""
+    """A bar from onset to offset with its text: upright where it is too narrow for a word, one line where for two."""
     start, width = event.onset / fps, (event.offset + 1 - event.onset) / fps
     axis.barh(y, width, left=start, height=BAR, **look)
-    upright = {"rotation": 90, "fontsize": 6} if width < row_s / WORDS_PER_ROW else {"fontsize": 7}
-    axis.text(start + width / 2, y, text, ha="center", va="center", clip_on=True, color="w", **upright)
+    upright = {"rotation": 90, "fontsize": 6.5} if width < row_s / WORDS_PER_ROW else {"fontsize": 7}
+    shown = text.partition("\n")[0] if width < row_s / LINES_PER_ROW else text
+    axis.text(start + width / 2, y, shown, ha="center", va="center", clip_on=True, color="w", **upright)
 
 
 def _thumbnail(axis, image, x_s, y):
-    box = matplotlib.offsetbox.OffsetImage(image, zoom=0.2)
+    box = matplotlib.offsetbox.OffsetImage(image, zoom=0.16)
     axis.add_artist(matplotlib.offsetbox.AnnotationBbox(box, (x_s, y), frameon=False, pad=0, annotation_clip=True))
 
 
@@ -96,7 +98,7 @@ def draw(scene, row_s, iou):
     sets = list(scene.truths)
     heights = {"confidence": 0.5, "detected": 1.55, **{name: 2.55 + i for i, name in enumerate(reversed(sets))}}
     top = 2.05 + len(sets) + 2.1
-    figure, axes = subplots(n_rows, 1, figsize=(16, 0.68 * top * n_rows + 0.6))
+    figure, axes = subplots(n_rows, 1, figsize=(WIDTH, 0.68 * top * n_rows + 0.6))
     times = np.arange(video.n_frames) / fps
     for number, axis in enumerate(axes[:, 0]):
         axis.set(xlim=(number * row_s, min((number + 1) * row_s, max(seconds, row_s))), ylim=(0, top))
@@ -116,9 +118,10 @@ def draw(scene, row_s, iou):
             if axis.get_xlim()[0] <= frame / fps < axis.get_xlim()[1]:
                 _thumbnail(axis, scene.crops[frame], frame / fps, top - 1.05)
         for found in scene.detections.itertuples():
-            look = {"color": CORRECT} if found.correct else {"color": WRONG, "hatch": "///", "edgecolor": "#e8a0a8"}
+            look = {"edgecolor": "white"} if found.correct else {"hatch": "///", "edgecolor": "#e8a0a8"}
+            look["facecolor"] = CORRECT if found.correct else WRONG
             text = f"{found.emotion}\n{found.confidence:.2f}"
-            _bar(axis, found, fps, heights["detected"], row_s, text, lw=0, **look)
+            _bar(axis, found, fps, heights["detected"], row_s, text, lw=0.8, **look)
     axes[-1, 0].set_xlabel("seconds")
     right = int(scene.detections.correct.sum())
     figure.suptitle(

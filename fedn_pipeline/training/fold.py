@@ -11,11 +11,11 @@ import pandas as pd
 from safetensors.torch import save_file
 
 from fedn_pipeline import __version__, compute
-from fedn_pipeline.dataset.tables import emotions
 from fedn_pipeline.files import InputError, whole, write_csv
 from fedn_pipeline.model import outputs
 from fedn_pipeline.model.geometry import row_stride
 from fedn_pipeline.training import data, loop, predictions, windows
+from fedn_pipeline.training.classes import emotions_of_fold
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
 
@@ -34,21 +34,6 @@ def _raw(network, loaded, videos, settings, device):
         spans = spans * rate[:, None, None]
         raw[video] = predictions.RawPredictions(starts, spans, logits, loaded.valid[video], fps, n_frames)
     return raw
-
-
-def _classes(events, parts, recognition):
-    """The network's classes: the emotions of the fold's own training subjects, or the one of spotting alone.
-
-    A single expression without an emotion is never a target; if none has one, recognition is refused.
-    """
-    if not recognition:
-        return [EXPRESSION]
-    theirs = events[events.video_id.isin(parts.train + parts.held_out)]
-    if len(theirs) and not emotions(theirs):
-        raise InputError(
-            "events.csv: no expression names an emotion; name them, or only spot (model.recognition: false)"
-        )
-    return emotions(theirs)
 
 
 def _load(features_path, ids, settings, device):
@@ -72,7 +57,8 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
     """
     device = compute.prepare(seed, settings["training"]["threads"])
     parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"])
-    classes = _classes(events, parts, settings["model"]["recognition"])
+    label = f"without {held_out}"
+    classes = emotions_of_fold(events, parts, label) if settings["model"]["recognition"] else [EXPRESSION]
     names = outputs.names(classes, settings["model"])
     roles = ("train", "held_out", "test")
     loaded = {role: _load(features_path, getattr(parts, role), settings, device) for role in roles}
@@ -82,7 +68,7 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
     }
     network, log = loop.train(
         loaded["train"], truth["train"], loaded["held_out"], truth["held_out"],
-        classes, settings, seed, device, label=f"without {held_out}",
+        classes, settings, seed, device, label,
     )  # fmt: skip
     raw = {role: _raw(network, loaded[role], videos, settings, device) for role in ("test", "held_out")}
     used = {name: settings[name] for name in SECTIONS}
@@ -95,4 +81,4 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
     training = settings["training"]
     precision = compute.choose_precision(training["precision"], device)
     recipe = f"{training['imbalance']} loss, {log[-1]['step']} steps of {training['batch_size']} windows, {precision}"
-    write_record(folder, parts, held_out, features_path, seed, settings["folds"], recipe)
+    write_record(folder, parts, held_out, features_path, seed, settings["folds"], "training/fold.py", recipe)

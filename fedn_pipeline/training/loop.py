@@ -1,7 +1,8 @@
 """The training loop: Adam on the windows of a fold's training subjects (Fang et al. 2025; model.md, "Training").
 
 Numbered 1 to 4 so that the whole experiment can be seen at once. No epoch is chosen: the last step is the model.
-A pass over the windows that meets no positive, and a loss or gradient that is not finite, stop it with their cause.
+`training.empty_passes` passes in a row without a positive (one alone is chance: a pass leaves windows out), and a loss
+or gradient that is not finite, stop it with their cause.
 """
 
 import math
@@ -71,8 +72,8 @@ def _cause(features, parts, network):
 def train(videos, events, held_out_videos, held_out_events, classes, settings, seed, device, label=""):
     """Train one network. Returns `(network, log rows)`.
 
-    Raises FloatingPointError if a loss or gradient is not finite, InputError if no window, or no window of a whole
-    pass over them, gives a positive. `label` names the fold in messages.
+    Raises FloatingPointError if a loss or gradient is not finite, InputError if no window, or none that
+    `training.empty_passes` passes in a row have seen, gives a positive. `label` names the fold in messages.
     """
     training = settings["training"]
     precision = compute.choose_precision(training["precision"], device)

@@ -4,10 +4,11 @@ Anchor-free: positive when its point lies inside the interval and the farther en
 shortest interval wins. Anchor-based: IoU above `positive_iou` positive, below `negative_iou` negative, between
 ignored. A prediction whose anchor touches any other annotated event is ignored instead of negative.
 
-At several rates (`windows.rates`) an event is left to the rates whose steps suit its length. At the others, only the
-level that comes nearest to its length, the first or the last, is ignored where it touches the event; every other level
-is taught that no interval of its length is there. Were all ignored, hardly a long prediction of a coarse rate, or a
-prediction inside a long event, would ever have been a negative.
+At several rates (`windows.rates`) an event is left to the rates whose steps suit its length. At the others, what would
+answer for it there, or be undecided, is ignored: the weights are shared, and the same picture in steps is a positive of
+another event at another rate. So is the level nearest to its length, the first or the last, where it touches the event.
+Every other prediction is taught that no interval of its length is there. Were all ignored, hardly a long prediction of
+a coarse rate, or a prediction inside a long event, would ever have been a negative.
 """
 
 from dataclasses import dataclass
@@ -49,23 +50,21 @@ def assign(annotation, geometry, model, training):
 
     for spans, level in ((annotation.too_short, geometry.level[0]), (annotation.too_long, geometry.level[-1])):
         if len(spans):
+            left = torch.as_tensor(spans, dtype=torch.float32)
             cells = torch.stack([point - geometry.width / 2, point + geometry.width / 2], dim=-1)
-            touching = intervals.intersection(cells[:, None], torch.as_tensor(spans, dtype=torch.float32)[None]) > 0
-            classes[touching.any(1) & (geometry.level == level)] = IGNORED
+            touching = (intervals.intersection(cells[:, None], left[None]) > 0).any(1)
+            answers, overlap = _fit(left, geometry, model)
+            fitting = (answers | (overlap >= training["negative_iou"])).any(1)
+            classes[fitting | (touching & (geometry.level == level))] = IGNORED
 
     truth = torch.as_tensor(annotation.targets, dtype=torch.float32).reshape(-1, 2)
     if not len(truth):
         return matched, classes
     labels = torch.as_tensor(annotation.classes, dtype=torch.int64)
 
-    ranges = torch.tensor(model["level_ranges"])[geometry.level]  # [P, 2]
-    to_start, to_end = point[:, None] - truth[:, 0], truth[:, 1] - point[:, None]  # [P, g]
-    farther = torch.maximum(to_start, to_end)
-    inside = (to_start >= 0) & (to_end > 0)  # half-open
-    answers = inside & (farther >= ranges[:, :1]) & (farther <= ranges[:, 1:])
+    answers, overlap = _fit(truth, geometry, model)
     shortest = torch.where(answers, intervals.length(truth), torch.inf).argmin(1)
 
-    overlap = intervals.pairwise_iou(anchors, truth)
     best_iou, best = overlap.max(1)
     undecided = ~free & (best_iou >= training["negative_iou"]) & (best_iou <= training["positive_iou"])
     classes[undecided] = IGNORED
@@ -74,6 +73,18 @@ def assign(annotation, geometry, model, training):
     which = torch.where(free, shortest, best)[positive]
     classes[positive], matched[positive] = labels[which], truth[which]
     return matched, classes
+
+
+def _fit(spans, geometry, model):
+    """How predictions fit events `[g, 2]`: `[P, g]` whether an anchor-free one answers, and the IoU of anchors (0 for
+    an anchor-free one)."""
+    point = geometry.point[:, None]
+    ranges = torch.tensor(model["level_ranges"])[geometry.level]  # [P, 2]
+    to_start, to_end = point - spans[:, 0], spans[:, 1] - point  # [P, g]
+    farther = torch.maximum(to_start, to_end)
+    inside = (to_start >= 0) & (to_end > 0)  # half-open
+    answers = inside & (farther >= ranges[:, :1]) & (farther <= ranges[:, 1:]) & geometry.anchor_free[:, None]
+    return answers, intervals.pairwise_iou(geometry.anchors, spans)
 
 
 def assign_all(annotations, geometry, model, training):

@@ -53,13 +53,17 @@ def gather_index(windows, n_steps, settings, row_stride=1):
     """Rows that each window reads, `[W, rows]` int64, in the videos' features laid end to end.
 
     A row is a frame (a window reads 134), or a clip `row_stride` frames after the one before (it reads a clip for each
-    segment). A step of r frames is seen by its middle one (of two the earlier). It is not their mean: that would smooth
-    away what the network has learnt at rate 1, and need a copy of the features for each rate.
+    segment). A step of r frames is seen by its middle one (of two the earlier), a segment by the clip in its middle. It
+    is not their mean: that would smooth away what the network has learnt at rate 1, and need a copy of the features for
+    each rate.
     """
     n_rows = np.asarray(n_steps) // row_stride
-    n_read = frames_read(settings) if row_stride == 1 else window_frames(settings) // row_stride
+    if row_stride == 1:
+        n_read, seen = frames_read(settings), 1  # rows of a window, frames that a row sees
+    else:
+        n_read, seen = window_frames(settings) // row_stride, settings["segment_frames"]
     first = np.concatenate([[0], np.cumsum(n_rows)])[windows.video]
-    middle = windows.start + (windows.rate - 1) // 2
+    middle = windows.start + seen * (windows.rate - 1) // 2  # a row stands for `rate` times what it sees
     row = (middle // row_stride)[:, None] + windows.rate[:, None] * np.arange(n_read)
     return first[:, None] + np.minimum(row, n_rows[windows.video][:, None] - 1)
 
@@ -67,7 +71,8 @@ def gather_index(windows, n_steps, settings, row_stride=1):
 @dataclass
 class Annotation:
     """One window's labels, in steps from its start: targets [g, 2], classes [g] int64, and what is neither target nor
-    background: ignored [k, 2]; too_short, too_long [k, 2], which another rate answers for (see `targets.assign`)."""
+    background: ignored [k, 2]; too_short, too_long [k, 2], which another rate answers for (see `targets.assign`). All
+    but the ignored ones are clipped to the window."""
 
     targets: np.ndarray
     classes: np.ndarray
@@ -103,9 +108,9 @@ def annotate(windows, events, settings):
         target = holds(spans, classes, window, rate, settings)
         rest, expression = touched & ~target, classes >= 0
         too_short, too_long = (rest & expression & which for which in left_to_others(spans, rate, settings))
-        groups = (rest & ~too_short & ~too_long, too_short, too_long)
-        clipped = np.clip(spans[target] - start, 0, length) / rate
-        annotations.append(Annotation(clipped, classes[target], *((spans[group] - start) / rate for group in groups)))
+        ignored = (spans[rest & ~too_short & ~too_long] - start) / rate
+        clipped = np.clip(spans - start, 0, length) / rate
+        annotations.append(Annotation(clipped[target], classes[target], ignored, clipped[too_short], clipped[too_long]))
     return annotations
 
 

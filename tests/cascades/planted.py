@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 
 from fedn_pipeline import config
-from fedn_pipeline.features import cache
+from fedn_pipeline.features import cache, flow
 from fedn_pipeline.files import write_json
 
 EMOTIONS = ["anger", "happiness"]
@@ -76,7 +76,7 @@ def write_flow(path):
             valid = np.arange(STEPS) < STEPS - GAP
             values[~valid] = 0
             attributes = {"frame_stride": 1, "gap": GAP, "weights_sha256": "none", "weights_origin": "planted flow"}
-            cache.write_group(file, f"v{number}", cache.Features(values.astype(np.float16), valid, attributes))
+            flow.write_group(file, f"v{number}", cache.Features(values.astype(np.float16), valid, attributes))
     cache.merge([path.with_name("part.h5")], path)
 
 

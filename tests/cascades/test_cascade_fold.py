@@ -1,8 +1,10 @@
 """Folds of a cascade and of STR: what they keep of the spotter, what they write, what has no say, what is refused."""
 
 import json
+import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import planted
@@ -67,6 +69,7 @@ def test_a_cascade_keeps_all_but_the_emotion(recogniser, inputs, tmp_path):
         metadata = json.loads(file.metadata()["fedn_pipeline"])
         assert any(name.startswith({"cefl": "classifier", "str": "recogniser"}[recogniser]) for name in file.keys())  # noqa: SIM118
     assert metadata["classes"] == planted.EMOTIONS and metadata["held_out"] == "p1"
+    assert set(metadata["settings"]) == {"cascade", "folds", "training", recogniser}
 
 
 def test_str_whole(inputs, tmp_path):
@@ -88,7 +91,8 @@ def test_str_whole(inputs, tmp_path):
 
 @pytest.mark.parametrize(("method", "recogniser"), [("cascade", "cefl"), ("cascade", "str"), ("str", "str")])
 def test_repeats_byte_for_byte_and_the_test_subject_has_no_say(method, recogniser, inputs, tmp_path):
-    """Other labels of the test subject, and an emotion that only it shows, change no byte; another seed does."""
+    """Other labels of the test subject, and an emotion that only it shows, change no byte; another face of it (features
+    and flow) none of what is learnt and chosen; another seed does."""
     _, events = planted.tables()
     moved = events.copy()
     moved.loc[moved.video_id == "v1", ["onset", "apex", "offset"]] += 7
@@ -99,9 +103,57 @@ def test_repeats_byte_for_byte_and_the_test_subject_has_no_say(method, recognise
     ]
     for name in FILES:
         assert len({sha256(folder / name) for folder in folders}) == 1, name
+    other = fold.Inputs(tmp_path / inputs.features.name, tmp_path / inputs.flow.name, inputs.spotter)
+    for source, copy in ((inputs.features, other.features), (inputs.flow, other.flow)):
+        shutil.copy(source, copy)
+        with h5py.File(copy, "r+") as file:
+            for name in {"features", "magnitude"} & set(file["v1"]):
+                file["v1"][name][...] *= 3
+    run(other, tmp_path / "face", method, recogniser, CHEAP)
+    for name in ("checkpoint.safetensors", "training_log.csv", "threshold.json", "fold.json"):
+        assert sha256(tmp_path / "face" / name) == sha256(folders[0] / name), name
     if method == "str":
         run(inputs, tmp_path / "seed", method, recogniser, CHEAP, seed=1)
         assert sha256(tmp_path / "seed/checkpoint.safetensors") != sha256(folders[0] / "checkpoint.safetensors")
+
+
+@pytest.mark.parametrize(("method", "recogniser"), [("cascade", "cefl"), ("cascade", "str"), ("str", "str")])
+def test_one_unnamed_expression_stops_nothing(method, recogniser, inputs, tmp_path, capsys):
+    _, events = planted.tables()
+    events.loc[events.index[0], "emotion"] = ""
+    run(inputs, tmp_path, method, recogniser, CHEAP, events)
+    said = capsys.readouterr().err
+    assert "1 of 9 expressions name no emotion and teach none (the first: video v0, onset 40)" in said
+    assert (tmp_path / "detections.csv").exists()
+
+
+@pytest.mark.parametrize(("method", "recogniser"), [("cascade", "cefl"), ("cascade", "str"), ("str", "str")])
+def test_held_out_subjects_without_an_expression_leave_gaps_in_the_log(method, recogniser, inputs, tmp_path):
+    _, events = planted.tables()
+    run(inputs, tmp_path, method, recogniser, CHEAP, events[events.video_id != "v2"])
+    log = pd.read_csv(tmp_path / "training_log.csv")
+    named = log if recogniser == "cefl" else log[log.network == "recogniser"]
+    assert len(named) and named[["held_out_loss", "held_out_accuracy"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("method", "recogniser", "end_to_end", "sections"),
+    [
+        ("cascade", "cefl", False, {"cascade", "cefl"}),
+        ("cascade", "cefl", True, {"backbone", "cascade", "cefl"}),
+        ("cascade", "str", True, {"cascade", "str"}),
+        ("str", "cefl", True, {"str"}),
+    ],
+)
+def test_only_what_was_read_is_recorded(method, recogniser, end_to_end, sections):
+    """Defaults of keys that the rule does not hand over must not overrule, in the report, what the experiment says."""
+    given = {"folds": {"method": method}, "cascade": {"recogniser": recogniser}, "cefl": {"end_to_end": end_to_end}}
+    settings = config.merge(CHEAP, given)
+    used = fold._used(settings)
+    assert set(used) == {"folds", "training"} | sections
+    assert set(used["training"]) == {"threads", "held_out_fraction"}
+    assert set(used.get("backbone", ())) <= {"input_size", "mean", "std"}
+    assert all(settings[section][key] == value for section, keys in used.items() for key, value in keys.items())
 
 
 def test_no_detection_at_all_is_an_empty_table(inputs, tmp_path):
@@ -130,8 +182,12 @@ def test_what_does_not_fit_is_refused(inputs, tmp_path):
         run(inputs, tmp_path, seed=1)
     with pytest.raises(InputError, match=r"absent/fold\.json: cannot be read .*run the spotter's fold first"):
         run(fold.Inputs(inputs.features, spotter=tmp_path / "absent"), tmp_path)
-    with pytest.raises(InputError, match=r"9 of 9 expressions .* name no emotion .*video v0, onset 40"):
+    with pytest.raises(InputError, match=r"without p1: no expression names an emotion \(0 of 9 of the training"):
         run(inputs, tmp_path, events=events.assign(emotion=""))
+    with pytest.raises(InputError, match="CEFLNet without p1: no sample of the training subjects to learn from"):
+        run(inputs, tmp_path, events=events[events.video_id == "v1"])
+    with pytest.raises(InputError, match=r"STR spots without p1: 0 of .* training windows overlap an expression"):
+        run(inputs, tmp_path, recogniser="str", events=events[events.video_id == "v1"])
     assert not (tmp_path / "detections.csv").exists()
 
 

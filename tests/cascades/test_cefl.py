@@ -48,6 +48,30 @@ def test_network_weighs_clips_and_does_not_mind_their_order():
     assert (network(other) - logits).abs().min() > 1e-5
 
 
+def test_a_clip_that_shows_most_decides_alone():
+    """Weights so far apart that one clip has them all: what is pooled is that clip, times their number, over zeros."""
+    torch.manual_seed(0)
+    network = CEFLNet(512, 4, DEFAULT).eval()
+    network.classifier = torch.nn.Identity()
+    network.clip_weight.weight.data.zero_()[0, 3] = 1e5
+    seen = torch.randn(3, 7, 5, 512)
+    with torch.no_grad():
+        alone = torch.stack([network(seen[:, [clip]]) for clip in range(7)], dim=1)  # [3, 7, 512]
+        most = alone[torch.arange(3), alone[..., 3].argmax(1)]
+        assert torch.allclose(network(seen), (7 * most).clamp(min=0), atol=1e-4)
+
+
+def test_network_has_the_published_parts_and_all_learn():
+    torch.manual_seed(0)
+    network = CEFLNet(512, 7, DEFAULT)
+    attention, norm, frame_weight, reduce, clip_weight = 4 * 512 * 513, 2 * 512, 2 * 512 + 1, 1024 * 512 + 512, 512
+    classifier = (512 + 1) * 256 + (256 + 1) * 128 + (128 + 1) * 7
+    count = sum(value.numel() for value in network.parameters()) - 2 * 512  # without our LayerNorm
+    assert count == attention + norm + frame_weight + reduce + clip_weight + classifier == 1_743_112
+    network(torch.randn(3, 7, 5, 512)).square().sum().backward()
+    assert all(value.grad is not None and value.grad.abs().max() > 0 for value in network.parameters())
+
+
 def trained(folder, epochs=20):
     planted.write_features(folder / "planted.h5")
     videos, events = planted.tables()
@@ -68,6 +92,20 @@ def test_recovers_the_emotion_of_a_subject_that_it_has_not_seen(tmp_path):
     assert (recogniser.scores(shifted).argmax(1) == test.labels).all()
     again, other_log, _ = trained(tmp_path)
     assert other_log == log and np.array_equal(again.scores(test), recogniser.scores(test))
+
+
+def test_training_intervals_are_jittered_and_others_not(tmp_path, monkeypatch):
+    shares = []
+
+    def spy(spans, share, generator):
+        shares.append((share, len(spans)))
+        return jittered(spans, share, generator)
+
+    monkeypatch.setattr(cefl, "jittered", spy)
+    recogniser, log, test = trained(tmp_path, epochs=2)
+    assert shares == [(DEFAULT["jitter"], 8)] * log[-1]["step"] and len(shares) == 2
+    recogniser.scores(test)
+    assert len(shares) == 2
 
 
 def test_features_of_clips_serve_several_steps(tmp_path):
@@ -103,6 +141,17 @@ def test_crops_are_read_where_intervals_lie(crops_of_two_colours):
     assert (seen.values[seen.row["v"][30:38]].float().mean((2, 3))[:, 1] > 180).all()
 
 
+def test_of_a_video_cut_short_the_last_crop_stands_for_the_rest(crops_of_two_colours):
+    folder, videos, both = crops_of_two_colours
+    longer = videos.assign(n_frames=40)
+    tail = Samples(both.video, np.array([[8.0, 20.0], [60.0, 80.0]]), both.labels)
+    seen = frames.of_crops(folder, tail, longer, margin=0.0, side=16, device=CPU)
+    assert seen.steps("v") == 80
+    assert (seen.values[seen.row["v"][60:80]].float() - 128).abs().max() < 8  # grey, as frame 23
+    only = Samples(both.video[1:], tail.spans[1:], both.labels[1:])
+    assert len(frames.of_crops(folder, only, longer, margin=0.0, side=16, device=CPU).values) == 1
+
+
 def test_end_to_end_trains_the_backbone_too(crops_of_two_colours):
     folder, videos, both = crops_of_two_colours
     torch.manual_seed(0)
@@ -128,7 +177,7 @@ def test_nothing_to_learn_from_is_said(tmp_path):
     planted.write_features(tmp_path / "planted.h5")
     seen = frames.of_features(tmp_path / "planted.h5", ["v0"], CPU)
     empty = Samples(np.zeros(0, dtype=object), np.zeros((0, 2)), np.zeros(0, dtype=np.int64))
-    with pytest.raises(InputError, match="no expression of the training subjects"):
+    with pytest.raises(InputError, match="no sample of the training subjects"):
         cefl.Recogniser(seen, 2, planted.SETTINGS, CPU).train(empty, empty, np.random.default_rng(0), "test")
     seen.values.fill_(torch.nan)
     one = Samples(np.array(["v0"], dtype=object), np.array([[10.0, 30.0]]), np.array([0]))

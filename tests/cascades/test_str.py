@@ -1,5 +1,6 @@
 """STR: which windows are positive, where an interval's apex is, that spotter and recogniser learn planted flow."""
 
+import h5py
 import numpy as np
 import planted
 import pytest
@@ -10,6 +11,8 @@ from fedn_pipeline import compute, config
 from fedn_pipeline.cascades import str_network, str_recogniser, str_spotter, str_windows
 from fedn_pipeline.cascades.samples import Samples, of_events
 from fedn_pipeline.detection.threshold import choose_threshold
+from fedn_pipeline.features import cache
+from fedn_pipeline.files import InputError
 
 SETTINGS = planted.SETTINGS
 DEFAULT = config.validate({})["str"]
@@ -81,6 +84,65 @@ def test_network_has_the_published_shape():
     assert network.spotter(streams).shape == (2, 1) and network.recogniser(streams).shape == (2, 3)
     count = sum(value.numel() for value in [*network.streams.parameters(), *network.spotter.parameters()])
     assert count == (25 + 1) * 14 + 2 * 14 + (25 * 14 + 1) * 8 + 7 * 7 * 8 + 1
+
+
+def test_a_score_stands_at_the_middle_of_its_window(flow, monkeypatch):
+    """One window alone scores 1: a running mean over five steps spreads it evenly around its middle."""
+    start = 77
+    hit = torch.from_numpy(np.flatnonzero(flow.motion["v0"].valid) == start)
+    monkeypatch.setattr(str_spotter, "_scores", lambda network, pictures, device: hit.numpy().astype(np.float32))
+    score = str_spotter.score_over_time(None, flow, "v0", 2.5, {"smoothing": 2.0}, torch.device("cpu"))
+    assert len(score) == STEPS and np.flatnonzero(score).tolist() == [start + GAP // 2 + i for i in range(-2, 3)]
+    assert score[score > 0] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("label", "count"), [(0, "0 of 100"), (1, "100 of 100")])
+def test_a_spotter_with_one_label_alone_is_refused(label, count, flow):
+    windows = str_windows.Windows(np.full(100, "v0", dtype=object), np.arange(100), np.full(100, label, np.float32))
+    network = str_network.STR(flow.side, 2, SETTINGS["str"])
+    arguments = SETTINGS["str"], np.random.default_rng(0), torch.device("cpu"), "STR spots without p1"
+    with pytest.raises(InputError, match=rf"gap12\.h5: STR spots without p1: {count} training windows overlap"):
+        str_spotter.train(network, flow, windows, windows, *arguments)
+
+
+def test_held_out_videos_without_a_window_have_no_loss(flow):
+    videos, events = planted.tables()
+    windows = str_windows.labelled(flow, videos, events, events[:0], ["v0"], 4)
+    network, settings = str_network.STR(flow.side, 2, SETTINGS["str"]), {**SETTINGS["str"], "spotter_epochs": 1}
+    arguments = settings, np.random.default_rng(0), torch.device("cpu"), "test"
+    log = str_spotter.train(network, flow, windows, windows.select(np.zeros(0, dtype=int)), *arguments)
+    assert np.isfinite(log[-1]["loss"]) and np.isnan(log[-1]["held_out_loss"])
+
+
+def test_flow_is_read_where_windows_are_and_its_magnitude_beside_it(flow, tmp_path):
+    whole = cache.read(flow.path, "v1").features.astype(np.float32)
+    wanted = np.hypot(whole[:, 0], whole[:, 1]).mean(axis=(1, 2))
+    assert np.array_equal(flow.motion["v1"].magnitude, wanted) and wanted.max() > 0.2
+    starts = np.array([200, 7, 7, 63])
+    assert np.array_equal(flow.pictures("v1", starts), whole[starts])
+    assert flow.pictures("v1", starts[:0]).shape == (0, 3, flow.side, flow.side)
+    both = flow.pictures_of(np.array(["v1", "v0", "v1"], dtype=object), np.array([9, 5, 3]))
+    assert np.array_equal(both[[0, 2]], whole[[9, 3]]) and np.array_equal(both[1:2], flow.pictures("v0", np.array([5])))
+    with h5py.File(flow.path) as file, h5py.File(tmp_path / "old.h5", "w") as old:
+        cache.write_group(old, "v1", cache.read(flow.path, "v1"))
+        file.copy("v2", old)
+    with pytest.raises(InputError, match=r"old\.h5: video v1: .*magnitude.*rule `flow`"):
+        str_windows.load(tmp_path / "old.h5", ["v2", "v1"])
+    with pytest.raises(InputError, match=r"old\.h5: video v3: "):
+        str_windows.load(tmp_path / "old.h5", ["v3"])
+    with pytest.raises(InputError, match=r"none\.h5: video v3: "):
+        str_windows.load(tmp_path / "none.h5", ["v3"])
+
+
+@pytest.mark.parametrize("name", ["features", "magnitude"])
+def test_a_flipped_byte_is_named(name, flow, tmp_path):
+    path = tmp_path / "damaged.h5"
+    data = bytearray(flow.path.read_bytes())
+    with h5py.File(flow.path) as file:
+        data[file["v1"][name].id.get_chunk_info(0).byte_offset + 100] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"damaged\.h5: video v1: "):
+        str_windows.load(path, ["v1"]).pictures("v1", np.array([5]))
 
 
 def test_spotter_finds_planted_bursts(trained, flow):

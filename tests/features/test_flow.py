@@ -51,6 +51,10 @@ def test_flow_is_the_motion_over_the_gap(method, tmp_path):
     u, v, strain = np.median(inner, axis=(0, 2, 3))
     assert u == pytest.approx(2, abs=0.25) and v == pytest.approx(-1, abs=0.25) and 0 <= strain < 0.2
     assert not entry.features[3:].any()
+    with h5py.File(tmp_path / "flow.h5") as file:
+        magnitude = file["v/magnitude"]
+        assert magnitude.dtype == np.float32 and magnitude.fletcher32
+        assert magnitude[:3] == pytest.approx(np.sqrt(5), abs=0.3) and not magnitude[3:].any()
 
 
 def test_strain_of_known_deformations():
@@ -97,6 +101,8 @@ def test_provenance_repetition_and_merge(tmp_path):
     made(tmp_path, 5)
     assert sha256(tmp_path / "flow.h5") == first
     cache.merge([tmp_path / "flow.h5"], tmp_path / "gap2.h5")
+    with h5py.File(tmp_path / "gap2.h5") as file:
+        assert file["v/magnitude"].shape == (5,)
     provenance = cache.provenance(tmp_path / "gap2.h5")
     assert provenance["backbone"] == "gap2"
     assert provenance["weights_origin"] == "optical flow (dis at 64 px, gap 2, 16 px)"

@@ -61,6 +61,7 @@ VARIANTS = {
     ),
     "iou_loss": Difference({"training.interval_loss": "iou"}),
     "giou_loss": Difference({"training.interval_loss": "giou"}),
+    "multi_rate": Difference({"windows.rates": [1, 2, 4, 8, 16, 32, 64]}),
     "i3d": Difference(
         {"backbone.name": "i3d", "model.clip_features": True, "model.feature_width": 2048},
         gone=r"segments\.(qkv|out|score|reduce)\.\w+",
@@ -115,6 +116,11 @@ def shapes():
     """Name -> shape of every parameter of FEDN."""
     with torch.device("meta"):
         return {name: p.shape for name, p in built("fedn")[1].named_parameters()}
+
+
+def test_every_network_of_the_report_is_compared():
+    rows = config.validate({})["report"]["experiments"]
+    assert {name for name in rows if config.method(FILES.parent, name) == "fedn"} == set(VARIANTS)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -9,7 +9,7 @@ import pytest
 from matplotlib import pyplot as plt
 from safetensors.numpy import save_file
 
-from fedn_pipeline import cli, config
+from fedn_pipeline import cli, config, sources
 from fedn_pipeline.faces import alignment, crops
 from fedn_pipeline.files import InputError, sha256
 from fedn_pipeline.report import methods, page, provenance
@@ -31,6 +31,8 @@ def fold(path, video, shift, network):
     table.to_csv(path / "detections.csv", index=False)
     record = {"held_out": video, "seed": 0, "test_videos": [video], "training": "", "backbone": "net", "version": "1"}
     record |= {"weights_sha256": "0123456789", "weights_origin": "<mine>", "plain_split": False}
+    digest = sources.digest("training/fold.py") if video == "a" else "0" * 64
+    record |= {"code": "training/fold.py", "code_sha256": digest}
     (path / "fold.json").write_text(json.dumps(record))
     (path / "threshold.json").write_text(json.dumps({"threshold": 0.5, "protocol": "held_out"}))
     (path / "folds_benchmark.tsv").write_text(f"s\th:m:s\n{10 + shift}\t0\n")
@@ -62,6 +64,7 @@ def data(tmp_path_factory):
         crops.write(folder / f"crops/{video}{crops.CROPS_SUFFIX}", images, 30.0, config.validate({})["faces"])
         for shift, name in ((0, "fedn"), (6, "iou_loss"), (15, "chance")):
             fold(folder / f"folds/{name}/seed0/folds/{video}", video, shift, network=name != "chance")
+            fold(folder / f"folds/{name}/seed1/folds/{video}", video, 20, network=name != "chance")  # finds nothing
     benchmarks = folder / "benchmarks/features/net"
     benchmarks.mkdir(parents=True)
     (benchmarks / "part0.tsv").write_text("s\th:m:s\n9.0\t0\n")
@@ -111,6 +114,7 @@ def test_page_needs_nothing_else_and_hides_nothing(made, data):
     )
     assert set(re.findall(r'href="#([^"]+)"', text)) <= set(re.findall(r'id="([^"]+)"', text))
     assert sha256(data / "events.csv") in text and "&lt;mine&gt;" in text and "<mine>" not in text
+    assert "folds/fedn" in text and "folds/i3d" not in text  # it has none
     assert "weights missing" in text and "epochs: 99" not in text  # the file's own keys are shown, not those recorded
     assert "config/experiments/iou_loss.yaml" in text and "interval_loss: iou" in text and "0123456789" in text
     assert "iou_loss: the level of stride 64 frames got no positive in 2 of 2 folds" in text
@@ -121,7 +125,7 @@ def test_claims_and_costs_reach_the_tables(made):
     out, text = made
     judged = pd.read_csv(out / "report/tables/claims.csv")
     assert set(judged.claim) == {"DIoU is the best interval loss"} and judged.value[judged.decides].item() > 0
-    assert "DIoU is the best interval loss" in text and "no row here: giou_loss" in text
+    assert "DIoU is the best interval loss" in text and "no numbers here: giou_loss" in text and "not tested" in text
     ablation = pd.read_csv(out / "report/tables/ablation.csv").set_index("method")
     assert ablation.frames_per_second["fedn"] == pytest.approx(2 * N_FRAMES / 9) and ablation.fold_s["fedn"] == 10
     assert ablation.parameters["fedn"] > 1e7 and ablation.gmac["fedn"] == pytest.approx(
@@ -141,6 +145,23 @@ def test_same_folds_same_bytes_and_only_chosen_videos(made, data, tmp_path):
     assert again.replace(str(tmp_path), "") == text.replace(str(out), "")
     few = make(data, tmp_path / "few", report={"timelines": ["b"]})
     assert few.count('alt="b"') == 1 and 'alt="a"' not in few and "Not drawn: 1 of 2 videos" in few
+
+
+def test_seeds_are_averaged_and_each_is_named(made, data, tmp_path):
+    """Tables, curves and confusions hold both seeds; a page of one seed holds nothing of the other."""
+    out, text = made
+    both = make(data, tmp_path, run={"experiments": ["fedn", "iou_loss"], "seeds": [0, 1]})
+    assert "By seed" not in text and "Spotting F1 80.0, 0.0; Detection mAP 500.0, 0.0" in both
+    one, two = (pd.read_csv(folder / "x_table.csv").set_index("method").loc["fedn"] for folder in (out, tmp_path))
+    for name in ("tp", "spotting_f1", "spotting_map", "detection_map"):
+        assert one[name] > 0 and two[name] == pytest.approx(one[name] / 2)
+    for name, column in (("ap_by_iou", "value"), ("recall_by_duration", "value"), ("confusion", "anger")):
+        one, two = (
+            pd.read_csv(folder / f"report/figures/{name}.csv").query("method == 'fedn'")[column].dropna()
+            for folder in (out, tmp_path)
+        )
+        assert one.sum() > 0 and two.to_numpy() == pytest.approx(one.to_numpy() / 2, rel=1e-5)
+    assert "in 2 of 2 folds" in text and "in 4 of 4 folds" in both
 
 
 def test_an_unknown_video_is_refused(data, tmp_path, capsys):

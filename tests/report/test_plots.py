@@ -50,6 +50,17 @@ def test_confusion_and_training_have_a_place_for_each_method():
     assert mean[0].get_ydata().tolist() == [3, 2.5] and len(figure.axes[1].lines) == 2
 
 
+@pytest.mark.filterwarnings("error")
+def test_folds_without_a_held_out_loss_are_left_out():
+    """A fold whose held-out subjects show no expression has no loss there, be it an empty or no column."""
+    empty, none = LOG.assign(held_out_loss=float("nan")), LOG.drop(columns="held_out_loss")
+    for first in (empty, none):
+        (axis,) = (axis for axis in plots.training({"fedn": [first, LOG, LOG[:2]]}).axes if axis.axison)
+        means = {line.get_label(): line.get_ydata().tolist() for line in axis.lines}
+        assert means["held out"] == [3, 2.5] and means["training"] == [3, 2]
+    assert len(plots.training({"fedn": [none, empty]}).axes[0].lines) == 3
+
+
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".jpg"])
 def test_the_same_figure_is_the_same_file(tmp_path, suffix):
     for name in ("a", "b"):

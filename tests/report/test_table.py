@@ -82,7 +82,7 @@ def test_differences_whose_interval_excludes_zero_are_starred(table):
     text = report.compared(differences).iloc[0]
     assert text["Difference"] == "fedn - classic" and text["Spotting F1"] == "20.0 [10.0, 30.0] *"
     assert text["Spotting mAP"] == "100.0 [-100.0, 300.0]" and text["Detection mAP"].endswith("*")
-    assert text["STRS"] == report.DASH
+    assert text["STRS"] == report.DASH and report.cell("spotting_f1", -1e-9, -0.1, 0.1) == "0.0 [-10.0, 10.0]"
     assert "fedn - classic" in report.markdown(table, differences)
 
 

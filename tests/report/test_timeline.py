@@ -37,7 +37,11 @@ def test_timeline_tells_right_from_wrong_and_shades_gaps():
     assert [label.get_text() for label in axis.get_yticklabels()][2:] == ["self_reported", "annotated"]
     assert len(axis.artists) == 2  # an apex crop over each expression
     assert "1 of 2 expressions found, 1 false" in figure.get_suptitle()
-    plt.close(figure)
+    texts = [text.get_text() for text in axis.texts]
+    assert texts[-2:] == ["anger", "anger"]  # half a second is too narrow for the confidence below it
+    wide = timeline.draw(scene, row_s=3, iou=0.5).axes[0]
+    assert [text.get_text() for text in wide.texts][-2:] == ["anger\n0.90", "anger\n0.80"]
+    plt.close("all")
 
 
 def test_highest_confidence_wins_wherever_intervals_overlap():

@@ -1,6 +1,7 @@
 """The recall ceiling: counts that can be done by hand, the targets of training, the command line."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ from fedn_pipeline import cli, config
 from fedn_pipeline.dataset.tables import ground_truth
 from fedn_pipeline.training import ceiling
 
-ALL_RATES = [1, 2, 4, 8, 16, 32]
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+MULTI_RATE = config.read_yaml(CONFIG / "experiments/multi_rate.yaml")["windows"]["rates"]
 
 
 def tables(lengths, n_frames, fps=30.0, onset=0):
@@ -40,21 +42,39 @@ def test_geometric_ceiling_of_casme3():
 
 @pytest.mark.parametrize("n_frames", [9000, pd.NA])
 def test_rates_remove_the_ceiling(n_frames):
-    """0.1 s to 150 s, wherever the event lies; without them the long ones are lost."""
-    lengths = [3, 12, 60, 128, 129, 250, 600, 1200, 2500, 4500]
-    for onset in (0, 1234):
-        with_rates = bounds(*tables(lengths, n_frames, onset=onset), rates=ALL_RATES)
-        assert with_rates["geometric"]["share"] == 1.0 and with_rates["longer_than_longest_window"] == 1
-        assert bounds(*tables(lengths[1:-1], n_frames, onset=onset), rates=ALL_RATES)["assignable"]["share"] == 1.0
-        without = bounds(*tables(lengths, n_frames, onset=onset))
-        assert without["geometric"]["count"] == 6 and without["assignable"]["count"] <= 5
+    """multi_rate: every duration from 0.1 s to 150 s is in reach at every IoU, and every one from 8 frames on (0.27 s)
+    is a target in training, wherever it lies; at rate 1 the long ones are lost."""
+    lengths = np.unique(np.geomspace(3, 4500, 100).round().astype(int))
+    onsets = np.random.default_rng(0).integers(0, 4500, len(lengths))
+    for onset in (0, onsets, 9000 - lengths):  # the video's start, anywhere, its end
+        found = bounds(*tables(lengths, n_frames, onset=onset), rates=MULTI_RATE)
+        assert found["geometric"]["share"] == found["geometric"]["mean_share"] == 1.0
+        long_enough = found["ground_truth"] - found["shorter_than_first_stride"]
+        unassigned = found["ground_truth"] - found["assignable"]["count"]
+        assert long_enough == (lengths >= 8).sum() and unassigned == found["shorter_than_first_stride_unassigned"]
+        alone = bounds(*tables(lengths, n_frames, onset=onset))
+        assert alone["geometric"]["count"] == (lengths <= 256).sum()
+        assert alone["assignable"]["count"] <= (0.9 * lengths < 128).sum()
+
+
+def test_shorter_than_the_first_stride_only_where_a_prediction_lies():
+    """Below 8 frames a gap of the published pyramid, not of the window: windows every 32 frames put its points on the
+    same frames each time. Every 30 frames they come to lie on every second one."""
+    counts, onsets = {}, np.arange(1000, 1064)
+    for stride in (32, 30):
+        for length in range(3, 9):
+            videos = tables([length] * len(onsets), 2000, onset=onsets)
+            found = bounds(*videos, rates=MULTI_RATE, train_stride=stride)
+            counts[stride, length] = found["assignable"]["count"]
+    assert [counts[32, length] for length in range(3, 9)] == [24, 32, 52, 56, 60, 64]
+    assert [counts[30, length] for length in range(3, 9)] == [64] * 6
 
 
 def test_a_long_event_needs_more_than_a_window_of_its_length():
     """4500 frames: 91 % fit into the 4096 of rate 32, if a training window happens to lie so; rate 64 settles it."""
     late = tables([4500], 9000, onset=1234)
-    assert bounds(*late, rates=ALL_RATES)["assignable"]["count"] == 0
-    with_64 = bounds(*late, rates=[*ALL_RATES, 64])
+    assert bounds(*late, rates=MULTI_RATE[:-1])["assignable"]["count"] == 0
+    with_64 = bounds(*late, rates=MULTI_RATE)
     assert with_64["assignable"]["count"] == 1 and with_64["geometric"]["mean_share"] == 1.0
 
 

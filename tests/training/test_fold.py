@@ -129,7 +129,8 @@ def test_a_fold_alone_repeats_byte_for_byte(tmp_path):
 
 
 def test_test_subject_has_no_say(tmp_path):
-    """Other labels and emotions of the test subject change neither network nor predictions nor threshold."""
+    """Other labels and emotions of the test subject change neither network nor predictions nor threshold; another face
+    (features) of it changes the predictions of itself alone."""
     videos, events, features = planted(tmp_path)
     moved = events.copy()
     moved.loc[moved.video_id == "v1", ["onset", "apex", "offset"]] += 7
@@ -139,6 +140,13 @@ def test_test_subject_has_no_say(tmp_path):
         detection_fold.run(tmp_path / name / "predictions.h5", videos, table, tmp_path / name, settings(3))
     for name in ("checkpoint.safetensors", "predictions.h5", "threshold.json", "detections.csv"):
         assert sha256(tmp_path / "a" / name) == sha256(tmp_path / "b" / name), name
+    with h5py.File(features, "r+") as file:
+        file["v1/features"][...] *= 3
+    fold.run(videos, events, events[:0], features, "p1", tmp_path / "c", settings(3), seed=0)
+    detection_fold.run(tmp_path / "c/predictions.h5", videos, events, tmp_path / "c", settings(3))
+    for name in ("checkpoint.safetensors", "training_log.csv", "threshold.json"):
+        assert sha256(tmp_path / "a" / name) == sha256(tmp_path / "c" / name), name
+    assert sha256(tmp_path / "a/predictions.h5") != sha256(tmp_path / "c/predictions.h5")
 
 
 def test_features_that_are_not_finite_stop_the_fold(tmp_path):

@@ -53,11 +53,21 @@ def slow_reading(annotation):
 
 
 def left_to_another_rate(number, answer, annotation):
-    """Negatives of the first level that touch an event too short, and of the last that touch one too long."""
+    """Ignored instead of negative for an event that another rate answers for: what would be positive or undecided for
+    it, and on the first level (too short) or the last (too long) whatever touches it."""
     level, point, width = GRID.level[number].item(), GRID.point[number].item(), GRID.width[number].item()
-    spans = {0: annotation.too_short, 3: annotation.too_long}.get(level, [])
-    touches = any(point + width / 2 > start and point - width / 2 < end for start, end in spans)
-    return (IGNORED, None) if answer[0] == NEGATIVE and touches else answer
+    low, high = SETTINGS["model"]["level_ranges"][level]
+    cell = (point - width / 2, point + width / 2)
+    for spans, nearest in ((annotation.too_short, 0), (annotation.too_long, 3)):
+        for start, end in spans:
+            touches = cell[1] > start and cell[0] < end
+            if GRID.anchor_free[number]:
+                fits = start <= point < end and low <= max(point - start, end - point) <= high
+            else:
+                fits = iou(cell, (start, end)) >= 0.4
+            if answer[0] == NEGATIVE and (fits or (touches and level == nearest)):
+                return (IGNORED, None)
+    return answer
 
 
 def random_annotation(rng, several_rates=False):
@@ -71,7 +81,8 @@ def random_annotation(rng, several_rates=False):
         start = rng.uniform(-20, 128)
         inside = max(0, min(128, start + length) - max(0, start)) / length
         if several_rates and (length < 8 or length > 128 / 0.9):
-            (too_short if length < 8 else too_long).append((start, start + length))
+            if inside > 0:
+                (too_short if length < 8 else too_long).append((max(0.0, start), min(128.0, start + length)))
         elif inside > 0.9:
             targets.append((max(0.0, start), min(128.0, start + length)))
         elif inside > 0:
@@ -128,18 +139,34 @@ def test_published_design_misses_some_events_of_6_frames():
     assert positives(61, 6) == 0 and positives(57, 6) > 0
 
 
-def test_event_left_to_another_rate_silences_only_the_nearest_level():
+def assign_left(too_short=(), too_long=()):
+    none, classes = np.zeros((0, 2)), np.zeros(0, dtype=np.int64)
+    left = (np.array(spans, dtype=float).reshape(-1, 2) for spans in (too_short, too_long))
+    return assign(Annotation(none, classes, none, *left), GRID, SETTINGS["model"], SETTINGS["training"])[1]
+
+
+def test_event_left_to_another_rate_silences_the_nearest_level():
     """Neither a short event on a coarse rate nor a long one on a fine rate is a negative to predictions of its scale;
     to all others it is."""
-    none = np.zeros((0, 2))
-    nothing = Annotation(none, np.zeros(0, dtype=np.int64), none, np.array([[61.0, 64.0]]), none)
-    _, classes = assign(nothing, GRID, SETTINGS["model"], SETTINGS["training"])
+    classes = assign_left(too_short=[(61, 64)])
     near = (GRID.point - GRID.width / 2 < 64) & (GRID.point + GRID.width / 2 > 61)
     assert (classes[near & (GRID.level == 0)] == IGNORED).all() and (near & (GRID.level == 0)).sum() > 6
     assert (classes[~near | (GRID.level > 0)] == NEGATIVE).all()
-    whole_window = Annotation(none, np.zeros(0, dtype=np.int64), none, none, np.array([[-50.0, 400.0]]))
-    _, classes = assign(whole_window, GRID, SETTINGS["model"], SETTINGS["training"])
-    assert (classes[GRID.level == 3] == IGNORED).all() and (classes[GRID.level < 3] == NEGATIVE).all()
+    classes = assign_left(too_long=[(0, 128)])
+    assert (classes[GRID.level == 3] == IGNORED).all() and (classes[GRID.level < 2] == NEGATIVE).all()
+    between = (GRID.level == 2) & ~GRID.anchor_free & (GRID.width == 64)  # two of them half of the window: undecided
+    assert (classes[(GRID.level == 2) & ~between] == NEGATIVE).all() and (classes[between] == IGNORED).sum() == 2
+
+
+@pytest.mark.parametrize("span, kind", [((9, 16.5), "too_short"), ((90, 128), "too_long"), ((0, 40), "too_long")])
+def test_what_would_answer_for_an_event_left_to_another_rate_is_no_negative(span, kind):
+    """The same picture in steps is a positive of another event at another rate, and the weights are shared."""
+    target = Annotation(np.array([span], dtype=float), np.array([0]), np.zeros((0, 2)))
+    _, wanted = assign(target, GRID, SETTINGS["model"], SETTINGS["training"])
+    left = assign_left(**{kind: [span]})
+    assert (left[wanted != NEGATIVE] == IGNORED).all() and (wanted >= 0).sum() > 3
+    other_levels = (wanted == NEGATIVE) & (GRID.level > 0) & (GRID.level < 3)
+    assert (left[other_levels] == NEGATIVE).all() and other_levels.sum() > 50
 
 
 def test_at_a_coarse_rate_every_target_has_a_positive():

@@ -90,7 +90,8 @@ def test_a_step_is_seen_by_its_middle_frame():
 
 
 def test_clips_are_read_by_their_own_stride():
-    """Features of clips every 2 frames: a window reads one for each segment; windows start where a clip starts."""
+    """Features of clips every 2 frames: a window reads one for each segment; windows start where a clip starts. A clip
+    sees 8 frames; at rate 4 a segment has 32, and its clip lies in their middle: 12 frames from either end."""
     n_steps = [400, 300]
     cut = windows.cut(n_steps, RATES, 32)
     index = windows.gather_index(cut, n_steps, RATES, row_stride=2)
@@ -98,7 +99,7 @@ def test_clips_are_read_by_their_own_stride():
     fine = np.flatnonzero((cut.video == 1) & (cut.rate == 1))
     assert index[fine[1]].tolist() == list(range(200 + 16, 200 + 16 + 64))
     coarse = np.flatnonzero((cut.video == 0) & (cut.rate == 4))[0]
-    assert index[coarse][:3].tolist() == [0, 4, 8] and index[coarse][-1] == 199
+    assert index[coarse][:3].tolist() == [6, 10, 14] and index[coarse][-1] == 199
 
 
 def test_event_is_scaled_to_the_steps_of_its_rate():
@@ -108,10 +109,11 @@ def test_event_is_scaled_to_the_steps_of_its_rate():
 
 
 def test_events_left_to_another_rate_are_neither_targets_nor_ignored():
-    """20 frames are 5 steps at rate 4, 300 frames exceed a window at rate 1; alone, each rate would ignore both."""
+    """20 frames are 5 steps at rate 4, 300 frames exceed a window at rate 1; alone, each rate would ignore both.
+    They are clipped to what the window shows."""
     spans, classes = [(40, 60), (70, 370)], [0, 1]
     fine, coarse = (annotate(spans, classes, rate=rate, settings=RATES) for rate in (1, 4))
-    assert fine.targets.tolist() == [[40, 60]] and fine.too_long.tolist() == [[70, 370]]
+    assert fine.targets.tolist() == [[40, 60]] and fine.too_long.tolist() == [[70, 128]]
     assert coarse.targets.tolist() == [[17.5, 92.5]] and coarse.too_short.tolist() == [[10, 15]]
     assert not len(fine.ignored) + len(fine.too_short) + len(coarse.ignored) + len(coarse.too_long)
     alone = annotate(spans, classes)

@@ -105,3 +105,41 @@ def test_misspelt_key_is_refused(project):
     done = run(project, TABLE, "--dry-run", "--config", "training={stpes: 3}")
     assert done.returncode != 0
     assert "unknown key `training.stpes`; did you mean `steps`?" in done.stdout + done.stderr
+
+
+ROWS = [
+    *("fedn", "without_recognition", "fedn+cefl", "without_recognition+str"),
+    *("str", "i3d", "confidence_branch", "multi_rate"),
+]
+REPORT = "results/demo_smallest/report/index.html"
+
+
+def test_report_has_a_row_per_experiment(project):
+    """Every kind of method runs to its row, a user's own file becomes one, and one without weights says so."""
+    (project / "config/experiments/mine.yaml").write_text("training: {learning_rate: 0.0005}\n")
+    chosen = ["--config", f"report={{experiments: {ROWS}}}", "run={experiments: [fedn, mine]}"]
+    snakemake(project, REPORT, *chosen)
+    table = pd.read_csv(project / "results/demo_smallest/report/table.csv").set_index("method")
+    assert table.index.tolist() == [*ROWS, "mine"]
+    assert table.loc["i3d", "weights"] == "weights missing" and pd.isna(table.loc["i3d", "n_predictions"])
+    assert (table.drop("i3d").n_ground_truth == 12).all()
+    spotting = ["tp", "n_predictions", "spotting_f1", "spotting_map"]
+    pd.testing.assert_frame_equal(
+        table.loc[["fedn+cefl"], spotting], table.loc[["fedn"], spotting].set_axis(["fedn+cefl"])
+    )
+    folder = (project / REPORT).parent
+    assert {path.stem for path in (folder / "tables").glob("*.csv")} >= {"labels", "performance", "variations"}
+    assert "weights missing" in (project / REPORT).read_text()
+    assert "Nothing to be done" in snakemake(project, REPORT, *chosen)
+
+    snakemake(project, REPORT, *chosen, "--report", "snakemake.html")
+    assert "AP" in (project / "snakemake.html").read_text()
+
+
+def test_a_data_set_for_spotting_alone_has_the_rows_that_can_run(project):
+    """Without recognition nothing is re-labelled, and no row repeats FEDN's: such rows say why."""
+    output = snakemake(project, REPORT, "--config", "model={recognition: false}", "--dry-run", "--printshellcmds")
+    trained = set(re.findall(r"/annotated/([a-z0-9_+]+)/seed0", output))
+    assert {"fedn", "without_both", "coupled_head", "multi_rate"} <= trained
+    assert not trained & {"confidence_branch", "str", "fedn+cefl", "without_recognition", "without_recognition+str"}
+    assert "the same as fedn" in output and "no emotions to learn" in output

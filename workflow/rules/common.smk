@@ -258,13 +258,26 @@ def cascade_arguments(wildcards, input):
     return [str(word) for pair in given if pair[1] for word in pair]
 
 
+@cache
+def lacking(dataset, experiment):
+    """Why an experiment cannot run on a data set; None if it can."""
+    every, own = resolved(dataset), resolved(dataset, experiment)
+    method = own["folds"]["method"]
+    if own["backbone"]["name"] == "i3d" and None in (every["i3d"]["rgb"], every["i3d"]["flow"]):
+        return "weights missing"
+    if not every["model"]["recognition"]:
+        if method in ("cascade", "str") or own["model"]["confidence_branch"]:
+            return "no emotions to learn (model.recognition: false)"
+        if experiment != "fedn" and own == resolved(dataset, "fedn"):
+            return "the same as fedn (model.recognition: false)"
+    return lacking(dataset, own["cascade"]["spotter"]) if method == "cascade" else None
+
+
 def not_run(dataset):
     """`{experiment: why}` of those that cannot run: they become empty rows that say so."""
-    every, missing = resolved(dataset), {}
-    for name in sorted({*every["run"]["experiments"], *every["report"]["experiments"]}):
-        if resolved(dataset, name)["backbone"]["name"] == "i3d" and None in (every["i3d"]["rgb"], every["i3d"]["flow"]):
-            missing[name] = "weights missing"
-    return missing
+    every = resolved(dataset)
+    names = sorted({*every["run"]["experiments"], *every["report"]["experiments"]})
+    return {name: lacking(dataset, name) for name in names if lacking(dataset, name)}
 
 
 def not_run_arguments(wildcards):
@@ -294,20 +307,21 @@ def every_fold(wildcards, experiments=None):
     ]
 
 
-def fold_folders(wildcards):
+def fold_folders(wildcards, experiments=None):
     """The folders in which folds lie, as far as they exist.
 
     Snakemake does not rebuild a deleted file whose consumer is up to date; but deleting one makes its folder newer than
     the table, so with the folders as inputs the table, and what it lacks, is made again.
     """
-    folds = [Path(path).parent for path in every_fold(wildcards)]
+    folds = [Path(path).parent for path in every_fold(wildcards, experiments)]
     return sorted({str(folder) for fold in folds for folder in (fold, fold.parent) if folder.is_dir()})
 
 
 def page_experiments(wildcards):
-    """The rows of a page: the summary has the table's, the report the paper's whole comparison."""
+    """The rows of a page: the summary has the table's; the report the paper's whole comparison, then further ones."""
     every = resolved(wildcards.dataset)
-    return every["run" if wildcards.get("page") == "summary" else "report"]["experiments"]
+    rows = every["run"]["experiments"]
+    return rows if wildcards.get("page") == "summary" else list(dict.fromkeys([*every["report"]["experiments"], *rows]))
 
 
 def page_table(wildcards):

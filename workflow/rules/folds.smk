@@ -113,7 +113,6 @@ rule cascade:
             *TRUTH,
             *THRESHOLD,
             "training.threads",
-            "training.precision",
             "training.held_out_fraction",
             "folds",
             "cascade",

@@ -9,7 +9,11 @@ rule results:
         folders=fold_folders,
         code=code("report/results.py"),
     output:
-        multiext("results/{dataset}_table", ".csv", ".md", ".tex", "_differences.csv"),
+        multiext("results/{dataset}_table", ".md", ".tex"),
+        table=report("results/{dataset}_table.csv", caption="../report/table.rst", category="{dataset}"),
+        differences=report(
+            "results/{dataset}_table_differences.csv", caption="../report/differences.rst", category="{dataset}"
+        ),
     log:
         "results/{dataset}/logs/results.log",
     benchmark:
@@ -31,9 +35,14 @@ rule comparison:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
         detections=lambda wildcards: every_fold(wildcards, page_experiments(wildcards)),
+        folders=lambda wildcards: fold_folders(wildcards, page_experiments(wildcards)),
         code=code("report/results.py"),
     output:
-        multiext("results/{dataset}/report/table", ".csv", ".md", ".tex", "_differences.csv"),
+        multiext("results/{dataset}/report/table", ".md", ".tex"),
+        table=report("results/{dataset}/report/table.csv", caption="../report/table.rst", category="{dataset}"),
+        differences=report(
+            "results/{dataset}/report/table_differences.csv", caption="../report/differences.rst", category="{dataset}"
+        ),
     log:
         "results/{dataset}/logs/comparison.log",
     benchmark:
@@ -66,7 +75,28 @@ rule report:
         ),
         code=code("report/stage.py"),
     output:
-        report("results/{dataset}/{page}/index.html", caption="../report/page.rst", category="{dataset}"),
+        page=report("results/{dataset}/{page}/index.html", caption="../report/page.rst", category="{dataset}"),
+        tables=report(
+            directory("results/{dataset}/{page}/tables"),
+            patterns=["{name}.csv"],
+            caption="../report/paper_table.rst",
+            category="{dataset}",
+            subcategory="{page}: tables",
+        ),
+        figures=report(
+            directory("results/{dataset}/{page}/figures"),
+            patterns=["{name}.svg"],
+            caption="../report/figure.rst",
+            category="{dataset}",
+            subcategory="{page}: figures",
+        ),
+        timelines=report(
+            directory("results/{dataset}/{page}/timelines"),
+            patterns=["{name}.png"],
+            caption="../report/timeline.rst",
+            category="{dataset}",
+            subcategory="{page}: timelines",
+        ),
     log:
         "results/{dataset}/logs/{page}.log",
     benchmark:
@@ -81,7 +111,7 @@ rule report:
         faces=lambda wildcards: f"data/{wildcards.dataset}",
         folder=lambda wildcards: f"results/{wildcards.dataset}/{label_set(wildcards.dataset)}",
         benchmarks=lambda wildcards: f"results/{wildcards.dataset}/benchmarks",
-        out=subpath(output[0], parent=True),
+        out=subpath(output.page, parent=True),
         settings=page_settings,
     shell:
         "fedn-pipeline report --dataset {wildcards.dataset} --videos {input.videos} --events {input.events}"
