@@ -70,14 +70,19 @@ def settings(*places):
 
 
 @cache
-def code(*places):
-    """The package's files a stage runs, as an input: editing one re-runs the stage."""
-    return sources.of(*places)
+def code(place):
+    """Digest of the package's files that a stage runs, as a parameter: editing one re-runs the stage."""
+    return sources.digest(place)
 
 
 @cache
 def _read_videos(path, _time):
     return read_videos(path)
+
+
+@cache
+def _rows(path, time):
+    return {row.video_id: row for row in _read_videos(path, time).itertuples()}
 
 
 @cache
@@ -91,8 +96,20 @@ def videos(dataset):
     return _read_videos(path, path.stat().st_mtime_ns)
 
 
+def rows(dataset):
+    """The rows of videos.csv by video_id: one is looked up per job."""
+    path = Path(checkpoints.dataset.get(dataset=dataset).output.videos)
+    return _rows(path, path.stat().st_mtime_ns)
+
+
 def groups(dataset, experiment):
     """The folds of an experiment: the held-out values of its group column."""
+    path = Path(checkpoints.dataset.get(dataset=dataset).output.videos)
+    return _groups(dataset, experiment, path.stat().st_mtime_ns)
+
+
+@cache
+def _groups(dataset, experiment, _time):
     check_emotions(dataset, experiment)
     every = resolved(dataset, experiment)
     try:
@@ -159,8 +176,7 @@ def reading(wildcards):
 
 def source(wildcards):
     """The video's file or folder of images; `source` of videos.csv is relative to the data set's root."""
-    table = videos(wildcards.dataset).set_index("video_id")
-    return str(root(wildcards.dataset) / table.source[wildcards.video])
+    return str(root(wildcards.dataset) / rows(wildcards.dataset)[wildcards.video].source)
 
 
 def aligner(wildcards):
@@ -176,13 +192,13 @@ def aligner(wildcards):
 
 def facts(wildcards):
     """What features depend on in videos.csv: a table that was merely written again re-runs nothing."""
-    table = videos(wildcards.dataset).set_index("video_id").loc[part_videos(wildcards)]
-    return [f"{row.Index} {row.n_frames} {row.fps}" for row in table.itertuples()]
+    table = rows(wildcards.dataset)
+    return [f"{video} {table[video].n_frames} {table[video].fps}" for video in part_videos(wildcards)]
 
 
 def frame_axis(wildcards):
     """For a folder of images: its frame rate, and the number in the name of frame 0."""
-    row = videos(wildcards.dataset).set_index("video_id").loc[wildcards.video]
+    row = rows(wildcards.dataset)[wildcards.video]
     return ["--fps", str(row.fps), "--first-number", str(row.first_number)] if row.kind == "frames" else []
 
 
@@ -200,13 +216,13 @@ def part_videos(wildcards):
     """The videos of one batch; a batch loads the model once."""
     size = resolved(wildcards.dataset)["backbone"]["videos_per_job"]
     first = int(wildcards.part) * size
-    return sorted(videos(wildcards.dataset).video_id)[first : first + size]
+    return sorted(rows(wildcards.dataset))[first : first + size]
 
 
 def _parts(wildcards, folder):
     """Every batch of a data set in `folder`."""
     size = resolved(wildcards.dataset)["backbone"]["videos_per_job"]
-    count = -(-len(videos(wildcards.dataset)) // size)
+    count = -(-len(rows(wildcards.dataset)) // size)
     return [f"data/{wildcards.dataset}/{folder}/part{number}.h5" for number in range(count)]
 
 
@@ -286,10 +302,11 @@ def not_run_arguments(wildcards):
 
 def fold_features(wildcards):
     """The fold's feature cache; `{column}` in `backbone.name` is the held-out group's value in that column."""
-    every, table = resolved(wildcards.dataset, wildcards.experiment), videos(wildcards.dataset)
-    held_out = table[table[every["folds"]["group"]] == wildcards.held_out].iloc[0]
+    every = resolved(wildcards.dataset, wildcards.experiment)
+    group = every["folds"]["group"]
+    held_out = next(row for row in rows(wildcards.dataset).values() if getattr(row, group) == wildcards.held_out)
     try:
-        name = every["backbone"]["name"].format(**held_out)
+        name = every["backbone"]["name"].format(**held_out._asdict())
     except KeyError as error:
         raise WorkflowError(f"backbone.name: videos.csv has no column {error}") from error
     return f"data/{wildcards.dataset}/features/{name}.h5"

@@ -4,7 +4,6 @@
 checkpoint dataset:
     input:
         annotations=annotations,
-        code=lambda wildcards: code("dataset/demo/stage.py" if wildcards.dataset in RENDERED else "dataset/stage.py"),
     output:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
@@ -16,6 +15,7 @@ checkpoint dataset:
     resources:
         mem_mb=1000,
     params:
+        code=lambda wildcards: code("dataset/demo/stage.py" if wildcards.dataset in RENDERED else "dataset/stage.py"),
         reader=lambda wildcards: resolved(wildcards.dataset)["dataset"]["reader"],
         folder=lambda wildcards, output: Path(output.videos).parent,
         reading=reading,
@@ -26,8 +26,6 @@ checkpoint dataset:
 
 
 rule demo_video:
-    input:
-        code=code("dataset/demo/stage.py"),
     output:
         "data/{dataset}/raw/{video}.mp4",
     log:
@@ -39,6 +37,7 @@ rule demo_video:
     resources:
         mem_mb=1500,
     params:
+        code=code("dataset/demo/stage.py"),
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=settings("demo"),
     shell:
@@ -47,8 +46,6 @@ rule demo_video:
 
 
 rule demo_stills:
-    input:
-        code=code("dataset/demo/stage.py"),
     output:
         "data/{dataset}/stills/stills.csv",
     log:
@@ -61,6 +58,7 @@ rule demo_stills:
     resources:
         mem_mb=1500,
     params:
+        code=code("dataset/demo/stage.py"),
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=settings("demo"),
     shell:

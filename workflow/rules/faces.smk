@@ -4,7 +4,6 @@
 rule faces:
     input:
         video=source,
-        code=code("faces/align.py"),
     output:
         alignment="data/{dataset}/alignment/{video}.csv",
         crops="data/{dataset}/crops/{video}.mp4",
@@ -15,6 +14,7 @@ rule faces:
     resources:
         mem_mb=2000,
     params:
+        code=code("faces/align.py"),
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         frame_axis=frame_axis,
         aligner=aligner,

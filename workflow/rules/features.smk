@@ -4,7 +4,6 @@
 rule pretrain:
     input:
         stills=stills,
-        code=code("features/pretrain.py"),
     output:
         "data/{dataset}/backbones/{backbone}.safetensors",
     log:
@@ -19,6 +18,7 @@ rule pretrain:
     resources:
         mem_mb=3000,
     params:
+        code=code("features/pretrain.py"),
         folder=lambda wildcards, input: Path(input.stills).parent if input.stills.endswith(".csv") else input.stills,
         exclude=excluded,
         settings=settings("pretrain", "backbone.input_size", "backbone.mean", "backbone.std"),
@@ -30,7 +30,6 @@ rule pretrain:
 rule backbone:
     input:
         checkpoint=lambda wildcards: resolved(wildcards.dataset)["backbone"]["checkpoint"],
-        code=code("features/checkpoint.py"),
     output:
         "data/{dataset}/backbones/{backbone}.safetensors",
     log:
@@ -42,6 +41,8 @@ rule backbone:
         backbone=RESNET,
     resources:
         mem_mb=1500,
+    params:
+        code=code("features/checkpoint.py"),
     shell:
         "fedn-pipeline backbone --checkpoint {input.checkpoint:q} --out {output} > {log} 2>&1"
 
@@ -50,7 +51,6 @@ rule i3d_weights:
     input:
         rgb=lambda wildcards: resolved(wildcards.dataset)["i3d"]["rgb"],
         flow=lambda wildcards: resolved(wildcards.dataset)["i3d"]["flow"],
-        code=code("features/i3d.py"),
     output:
         "data/{dataset}/backbones/i3d.safetensors",
     log:
@@ -59,6 +59,8 @@ rule i3d_weights:
         "results/{dataset}/benchmarks/backbone/i3d.tsv"
     resources:
         mem_mb=1500,
+    params:
+        code=code("features/i3d.py"),
     shell:
         "fedn-pipeline backbone --i3d {input.rgb:q} {input.flow:q} --out {output} > {log} 2>&1"
 
@@ -77,7 +79,6 @@ rule features_part:
             dataset=wildcards.dataset,
             video=part_videos(wildcards),
         ),
-        code=lambda wildcards: code("features/i3d_extract.py" if wildcards.backbone == "i3d" else "features/extract.py"),
     output:
         temp("data/{dataset}/features/{backbone}/part{part}.h5"),
     log:
@@ -88,6 +89,7 @@ rule features_part:
     resources:
         mem_mb=3000,
     params:
+        code=lambda wildcards: code("features/i3d_extract.py" if wildcards.backbone == "i3d" else "features/extract.py"),
         only=part_videos,
         facts=facts,
         folder=lambda wildcards: f"data/{wildcards.dataset}",
@@ -100,7 +102,6 @@ rule features_part:
 rule features:
     input:
         parts=feature_parts,
-        code=code("features/cache.py"),
     output:
         "data/{dataset}/features/{backbone}.h5",
     log:
@@ -109,6 +110,8 @@ rule features:
         "results/{dataset}/benchmarks/features/{backbone}.tsv"
     resources:
         mem_mb=1000,
+    params:
+        code=code("features/cache.py"),
     shell:
         "fedn-pipeline features --merge {input.parts} --out {output} > {log} 2>&1"
 
@@ -126,7 +129,6 @@ rule flow_part:
             dataset=wildcards.dataset,
             video=part_videos(wildcards),
         ),
-        code=code("features/flow.py"),
     output:
         temp("data/{dataset}/flow/gap{gap}/part{part}.h5"),
     log:
@@ -136,6 +138,7 @@ rule flow_part:
     resources:
         mem_mb=1500,
     params:
+        code=code("features/flow.py"),
         only=part_videos,
         facts=facts,
         folder=lambda wildcards: f"data/{wildcards.dataset}",
@@ -148,7 +151,6 @@ rule flow_part:
 rule flow:
     input:
         parts=flow_parts,
-        code=code("features/cache.py"),
     output:
         "data/{dataset}/flow/gap{gap}.h5",
     log:
@@ -157,5 +159,7 @@ rule flow:
         "results/{dataset}/benchmarks/flow/gap{gap}.tsv"
     resources:
         mem_mb=1000,
+    params:
+        code=code("features/cache.py"),
     shell:
         "fedn-pipeline flow --merge {input.parts} --out {output} > {log} 2>&1"

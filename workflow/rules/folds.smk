@@ -6,7 +6,6 @@ rule folds:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
         features=fold_features,
-        code=code("training/fold.py"),
     output:
         multiext(
             f"{FOLD}/",
@@ -25,6 +24,7 @@ rule folds:
     resources:
         mem_mb=3000,
     params:
+        code=code("training/fold.py"),
         folder=subpath(output[0], parent=True),
         settings=settings(*TRUTH, "windows", "model", "training", "folds.group", "folds.method", "folds.held_out"),
     shell:
@@ -38,7 +38,6 @@ rule detections:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
         predictions=f"{FOLD}/predictions.h5",
-        code=code("detection/fold.py"),
     output:
         multiext(f"{FOLD}/", "detections.csv", "threshold.json"),
     log:
@@ -50,6 +49,7 @@ rule detections:
     resources:
         mem_mb=1500,
     params:
+        code=code("detection/fold.py"),
         folder=subpath(output[0], parent=True),
         settings=settings(*TRUTH, "detections", *THRESHOLD),
     shell:
@@ -62,7 +62,6 @@ rule reference:
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
         features=fold_features,
-        code=code("references/fold.py"),
     output:
         multiext(f"{FOLD}/", "detections.csv", "threshold.json", "fold.json"),
     log:
@@ -74,6 +73,7 @@ rule reference:
     resources:
         mem_mb=1500,
     params:
+        code=code("references/fold.py"),
         folder=subpath(output[0], parent=True),
         settings=settings(*TRUTH, "training.held_out_fraction", "folds", "detections.max_missing_share", *THRESHOLD),
     shell:
@@ -87,7 +87,6 @@ rule cascade:
         unpack(cascade_sources),
         videos="data/{dataset}/videos.csv",
         events="data/{dataset}/events.csv",
-        code=code("cascades/fold.py"),
     output:
         multiext(
             f"{FOLD}/",
@@ -107,6 +106,7 @@ rule cascade:
     resources:
         mem_mb=3000,
     params:
+        code=code("cascades/fold.py"),
         sources=cascade_arguments,
         folder=subpath(output[0], parent=True),
         settings=settings(

@@ -7,7 +7,6 @@ rule results:
         events="data/{dataset}/events.csv",
         detections=every_fold,
         folders=fold_folders,
-        code=code("report/results.py"),
     output:
         multiext("results/{dataset}_table", ".md", ".tex"),
         table=report("results/{dataset}_table.csv", caption="../report/table.rst", category="{dataset}"),
@@ -21,6 +20,7 @@ rule results:
     resources:
         mem_mb=2000,
     params:
+        code=code("report/results.py"),
         not_run=not_run_arguments,
         stem=lambda wildcards: f"results/{wildcards.dataset}_table",
         folder=lambda wildcards: f"results/{wildcards.dataset}/{label_set(wildcards.dataset)}",
@@ -36,7 +36,6 @@ rule comparison:
         events="data/{dataset}/events.csv",
         detections=lambda wildcards: every_fold(wildcards, page_experiments(wildcards)),
         folders=lambda wildcards: fold_folders(wildcards, page_experiments(wildcards)),
-        code=code("report/results.py"),
     output:
         multiext("results/{dataset}/report/table", ".md", ".tex"),
         table=report("results/{dataset}/report/table.csv", caption="../report/table.rst", category="{dataset}"),
@@ -50,6 +49,7 @@ rule comparison:
     resources:
         mem_mb=2000,
     params:
+        code=code("report/results.py"),
         not_run=not_run_arguments,
         stem="results/{dataset}/report/table",
         folder=lambda wildcards: f"results/{wildcards.dataset}/{label_set(wildcards.dataset)}",
@@ -73,7 +73,6 @@ rule report:
             dataset=wildcards.dataset,
             video=videos(wildcards.dataset).video_id,
         ),
-        code=code("report/stage.py"),
     output:
         page=report("results/{dataset}/{page}/index.html", caption="../report/page.rst", category="{dataset}"),
         tables=report(
@@ -106,6 +105,7 @@ rule report:
     resources:
         mem_mb=2000,
     params:
+        code=code("report/stage.py"),
         not_run=not_run_arguments,
         stem=lambda wildcards, input: Path(input.table).with_suffix(""),
         faces=lambda wildcards: f"data/{wildcards.dataset}",
