@@ -92,6 +92,14 @@ def casme2_book(path, rows):
     return xlsx(path, {"CASFEcode_final": rows, "naming rule1": NAMING_1, "naming rule2": NAMING_2})
 
 
+def small(path, rows=(), **sheets):
+    """A workbook of CAS(ME)^2 with a few good rows and the given ones."""
+    good = [[1, "anger1_1", 10, 20, 30, "4", "negative", "macro-expression", "anger"]]
+    good += [[2, "happy1_1", 10, 20, 30, "12", "positive", "macro-expression", "happiness"]]
+    good += [[1, "anger1_2", 101, 105, 111, "4", "others", "micro-expression", "fear"]]
+    return casme2_book(path, good + list(rows))
+
+
 def casme3_rows():
     """4206 rows (3346 macro, 860 micro) of 956 videos of 98 subjects, in sheet order, without a header."""
     subjects = [n for n in range(1, 101) if n not in (40, 77)]
