@@ -178,9 +178,20 @@ def doctor(args, settings):
     print(checks.page(args.config), end="")
 
 
+def _of_experiment(args, settings):
+    """The settings, or those of `--experiment`."""
+    if not args.experiment:
+        return settings
+    if args.settings:
+        raise InputError("give --experiment or --settings, not both")
+    files = args.config / "config.yaml", args.config / "experiments" / f"{args.experiment}.yaml"
+    return config.validate(config.merge(*map(config.read_yaml, files)))
+
+
 def ceiling(args, settings):
     from fedn_pipeline.training import ceiling as stage
 
+    settings = _of_experiment(args, settings)
     result = stage.compute(*_all_tables(args, settings, known=("fps",)), settings)
     print(json.dumps(result) if args.json else stage.describe(result))
 
@@ -188,12 +199,7 @@ def ceiling(args, settings):
 def flops(args, settings):
     from fedn_pipeline.model.flops import count
 
-    if args.experiment and args.settings:
-        raise InputError("flops: give --experiment or --settings, not both")
-    if args.experiment:
-        files = args.config / "config.yaml", args.config / "experiments" / f"{args.experiment}.yaml"
-        settings = config.validate(config.merge(*map(config.read_yaml, files)))
-    cost = count(settings)
+    cost = count(_of_experiment(args, settings))
     if args.json:
         print(json.dumps(cost))
         return
@@ -223,6 +229,11 @@ def parser():
     def tables(sub):
         sub.add_argument("--videos", type=Path, required=True, metavar="CSV", help="videos.csv of the data set")
         sub.add_argument("--events", type=Path, required=True, metavar="CSV", help="events.csv of the data set")
+
+    def of_experiment(sub):
+        sub.add_argument("--experiment", metavar="NAME", help="of config/experiments/ (default: --settings, or FEDN)")
+        sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
+        sub.add_argument("--json", action="store_true", help="one line of JSON")
 
     def scored(sub):
         sub.add_argument("--folder", type=Path, required=True, metavar="DIR", help="holds EXPERIMENT/seedN/folds/NAME/")
@@ -319,12 +330,10 @@ def parser():
 
     sub = command(ceiling, "how much of the ground truth a configuration can find at all, before any training")
     tables(sub)
-    sub.add_argument("--json", action="store_true", help="one line of JSON")
+    of_experiment(sub)
 
     sub = command(flops, "GFLOP, GMAC and parameters per window, counted as in the paper")
-    sub.add_argument("--experiment", metavar="NAME", help="of config/experiments/ (default: --settings, or FEDN)")
-    sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
-    sub.add_argument("--json", action="store_true", help="one line of JSON")
+    of_experiment(sub)
     return top
 
 

@@ -1,7 +1,7 @@
 """Which files of the package a stage runs: its modules and everything of the package that they import.
 
-Their digest is a parameter of the stage's rules, so that an edited module re-runs the stages that use it (Snakemake does
-not look into a command), and folds record it. Read from the imports in the source; nothing is imported.
+Their digest is a parameter of the stage's rules, so that an edited module re-runs the stages that use it (Snakemake
+does not look into a command), and folds record it. Read from the imports in the source; nothing is imported.
 """
 
 import ast

@@ -304,7 +304,14 @@ def fold_features(wildcards):
     """The fold's feature cache; `{column}` in `backbone.name` is the held-out group's value in that column."""
     every = resolved(wildcards.dataset, wildcards.experiment)
     group = every["folds"]["group"]
-    held_out = next(row for row in rows(wildcards.dataset).values() if getattr(row, group) == wildcards.held_out)
+    held_out = next(
+        (row for row in rows(wildcards.dataset).values() if getattr(row, group) == wildcards.held_out), None
+    )
+    if held_out is None:
+        raise WorkflowError(
+            f"{wildcards.experiment}: no fold `{wildcards.held_out}`: its folds hold out `{group}`; a cascade and its "
+            "spotter need the same folds.group"
+        )
     try:
         name = every["backbone"]["name"].format(**held_out._asdict())
     except KeyError as error:
