@@ -1,6 +1,6 @@
 """Your own videos: any folder of video files, folders of numbered images, and folders `NAME_aligned` of OpenFace.
 
-Reader `custom` (datasets.md, "Your own videos"): finds the videos below the root, measures them, and reads events.csv
+Reader `custom` (docs/datasets.md): finds the videos below the root, measures them, and reads events.csv
 and videos.csv where they are there (custom_tables.py). Everything is checked before anything is computed. A video file
 is decoded once, by the faces stage's own `video.probe`, since only that tells how many frames there will be: the
 second place where this stage imports `faces/`.

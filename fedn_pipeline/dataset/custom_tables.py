@@ -1,7 +1,7 @@
 """The two tables that a user may lay beside his own videos: events.csv and videos.csv, both optional.
 
 Used by custom.py. Rows name a video by its id, its file name or its path below the root; times are frames or seconds.
-Reading collects every problem, with the file's line numbers (datasets.md, "Your own videos").
+Reading collects every problem, with the file's line numbers (docs/datasets.md).
 """
 
 import difflib

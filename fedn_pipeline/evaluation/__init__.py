@@ -1,4 +1,4 @@
-"""What every number means (the project's evaluation.md), as code; no torch, only NumPy and pandas.
+"""What every number means (docs/evaluation.md), as code; no torch, only NumPy and pandas.
 
     detections.csv, events.csv, videos.csv
         -> matching            which prediction answers for which ground truth, one to one

@@ -1,7 +1,7 @@
 """Face crops of one video in one file: warp, write, read.
 
 Last step of the faces stage; read by features and the report. The file is H.264 in RGB (libx264rgb), one picture per
-frame of the source, close to lossless and fast to decode (parts.md). Frames without a face are black: the alignment
+frame of the source, close to lossless and fast to decode. Frames without a face are black: the alignment
 table, not the picture, says so. One encoder thread and the bitexact flag make the bytes repeat from run to run.
 """
 

@@ -1,7 +1,7 @@
 """AffectNet on the user's disk, in either of its layouts -> the table of stills that `pretrain` learns from.
 
 Older: `training.csv` and `validation.csv` with `Manually_Annotated_Images/`; newer: `train_set/` and `val_set/` with
-`images/` and `annotations/*.npy` (Mollahosseini et al. 2017; datasets.md, "AffectNet"). Pictures are put into the
+`images/` and `annotations/*.npy` (Mollahosseini et al. 2017; docs/datasets.md). Pictures are put into the
 crops' framing by their landmarks, else by the box of the face, else whole.
 """
 

@@ -1,4 +1,4 @@
-"""The feature cache: one HDF5 file per data set and backbone, one group per video (house.md, "features").
+"""The feature cache: one HDF5 file per data set and backbone, one group per video (docs/architecture.md).
 
 Group: `features [n_rows, D] float16` and `valid [n_rows] bool` (False: no face there), a row every `frame_stride` steps
 of the 30 fps axis (1; 2 for clips), attributes `frame_stride`, `source_sha256`, `weights_sha256`, `weights_origin`,
@@ -65,7 +65,7 @@ def provenance(path):
 def merge(parts, path):
     """One file out of the batches' files, videos in sorted order; refuses mixed provenance of the weights.
 
-    The file's name is the backbone's (house.md), kept in its attributes.
+    The file's name is the backbone's, kept in its attributes.
     """
     with whole(path) as partial, h5py.File(partial, "w") as merged:
         sources = {}

@@ -1,6 +1,6 @@
 """One fold's data in memory: all its features as one tensor, its windows as index lists, its targets.
 
-Loaded once per fold from the merged feature cache; batches are gathered by index (model.md, parts.md "HDF5").
+Loaded once per fold from the merged feature cache; batches are gathered by index (model.md, "Shapes").
 """
 
 from dataclasses import dataclass
