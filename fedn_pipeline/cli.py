@@ -184,8 +184,7 @@ def _of_experiment(args, settings):
         return settings
     if args.settings:
         raise InputError("give --experiment or --settings, not both")
-    files = args.config / "config.yaml", args.config / "experiments" / f"{args.experiment}.yaml"
-    return config.validate(config.merge(*map(config.read_yaml, files)))
+    return config.resolve(args.config, experiment=args.experiment)
 
 
 def ceiling(args, settings):

@@ -89,10 +89,12 @@ def typed(value):
     return yaml.safe_load(value) if isinstance(value, str) else value
 
 
-def resolve(folder, dataset, experiment=None, overrides=None):
+def resolve(folder, dataset=None, experiment=None, overrides=None):
     """All settings of one data set and experiment, defaults filled in (`folder` is `config/`)."""
     folder = Path(folder)
-    layers = [read_yaml(folder / "config.yaml"), read_yaml(folder / "datasets" / f"{dataset}.yaml")]
+    layers = [read_yaml(folder / "config.yaml")]
+    if dataset is not None:
+        layers.append(read_yaml(folder / "datasets" / f"{dataset}.yaml"))
     if experiment is not None:
         layers.append(read_yaml(folder / "experiments" / f"{experiment}.yaml"))
     overrides = typed(overrides or {})

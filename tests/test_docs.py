@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).resolve().parent.parent
 CITATION = re.compile(r'\b([a-z]+)\.md(?:,\s+"([^"]+)")?')
-FILES = [*sorted((PROJECT / "fedn_pipeline").rglob("*.py")), PROJECT / "fedn_pipeline/config.schema.yaml"]
+FILES = [*sorted((REPOSITORY / "fedn_pipeline").rglob("*.py")), REPOSITORY / "fedn_pipeline/config.schema.yaml"]
 
 
 def citations(text):
@@ -17,13 +17,13 @@ def citations(text):
 @pytest.mark.parametrize("path", [path for path in FILES if citations(path.read_text())], ids=lambda path: path.stem)
 def test_cited_pages_and_sections_exist(path):
     for page, section in citations(path.read_text()):
-        cited = PROJECT / "docs" / f"{page}.md"
+        cited = REPOSITORY / "docs" / f"{page}.md"
         assert cited.is_file(), f"{path}: cites {page}.md"
         headings = [line.lstrip("# ") for line in cited.read_text().splitlines() if line.startswith("#")]
         assert not section or section in headings, f"{path}: {page}.md has no section {section}"
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]:
+    for page in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page}: {target}"

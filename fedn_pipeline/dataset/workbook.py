@@ -12,6 +12,7 @@ import subprocess
 import sys
 import unicodedata
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -38,6 +39,9 @@ CELL = re.compile(
 UNPLACED_CELL = re.compile(rb"<(?:\w{1,9}:)?c(?=[\s>])(?![^<>]*\br=)[^<>/]*>")
 ROW_NUMBER = re.compile(rb"<(?:\w{1,9}:)?row\b[^<>]*?\br=[\"'](\d{1,7})[\"']")
 SHEET_ROWS, SHEET_COLUMNS = 1_048_576, 16_384  # of a full .xlsx
+# What zipfile and ElementTree raise for content that is damaged, encrypted or of an unknown compression.
+DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, ElementTree.ParseError, KeyError, ValueError)
+DAMAGED += (RuntimeError, EOFError, OSError)
 EMPTY_WORDS = {"", "nan", "null", "none", "n/a", "na", "-", "--", "/", "\\"}
 
 
@@ -166,9 +170,7 @@ def _unpacked_safely(path, content):
             # Reading each member to its end proves the sizes that the directory announces.
             parts = {item.filename: archive.read(item) for item in archive.infolist()}
             named = _sheet_parts(parts)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, ElementTree.ParseError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: not a readable workbook: {one_line(error)}") from error
-    except (RuntimeError, NotImplementedError, EOFError, OSError, zipfile.zlib.error) as error:
+    except DAMAGED as error:
         raise InputError(f"{path}: not a readable workbook: {one_line(error)}") from error
     return {name: _checked_cells(path, name, parts[part]) for name, part in named.items() if part in parts}
 
