@@ -1,50 +1,105 @@
-"""Segment attention as computed against its literal form: time of a whole training step, as a ratio.
+"""Segment attention in three forms: what the count of multiplications allows, and what is measured.
 
     python benchmarks/segment_attention.py [--quick]
 
-Prints a table and, last, one JSON line. Both forms run in turn in the same process on the same windows.
+A training step (forward and backward of a random batch) and inference over whole videos at the test stride, for the
+segments alone and for the whole network. Forms: `literal`, `per_window` and `shared` (model.segment_form). MACs of all
+are counted by torch's FlopCounterMode in the very calls that are timed. The bound on a speed-up is the ratio of MACs.
 """
 
-import argparse
-import json
-import statistics
-import time
-
+import numpy as np
 import torch
+from common import alternate, options, report
+from torch.utils.flop_counter import FlopCounterMode
 
-from fedn_pipeline import config
-from fedn_pipeline.model import fedn, geometry
+from fedn_pipeline import compute, config
+from fedn_pipeline.model import fedn, shared_segments
+from fedn_pipeline.training import data
+
+VIDEO = 3000  # frames: the mean of CAS(ME)^3
+AIM = 0.8  # share of the speed-up that the count allows
 
 
-def step_s(network, x, literal):
-    """Seconds of one forward and backward pass."""
-    started = time.perf_counter()
-    intervals, logits = network(x, literal=literal)
-    (intervals.square().mean() + logits.square().mean()).backward()
-    network.zero_grad()
-    return time.perf_counter() - started
+def videos(number, width):
+    """`number` videos of random features."""
+    features = torch.randn(number * VIDEO, width, generator=torch.Generator().manual_seed(0))
+    return data.Videos(tuple(map(str, range(number))), np.full(number, VIDEO), features, {})
+
+
+def segments(network, form, features, index):
+    """The segments alone, `[B, N, E]`."""
+    if form == "shared":
+        return shared_segments.embed(network, features, index)
+    x = network.input_norm(features[index])
+    return network.segments.literal(x) if form == "literal" else network.segments(x)
+
+
+def whole(network, form, features, index):
+    """The whole network's two outputs as one tensor, `[B, P, 2 + C]`."""
+    network.form = form
+    return torch.cat(network.of_windows(features, index), dim=-1)
+
+
+def macs(call):
+    """Multiplications with addition of one call."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops() / 2
+
+
+def distinct_share(settings, batch, draws=20):
+    """Prints the share of a random batch's segments that are distinct, by the number of a fold's training windows."""
+    windows = settings["windows"]
+    print(f"Distinct segments in a random batch of {batch} windows, share of all:")
+    for number in (4, 64, 512):
+        _, index = videos(number, 1).windows(windows, windows["train_stride"])
+        generator, shares = np.random.default_rng(0), []
+        for _ in range(draws):
+            first = index[generator.choice(len(index), batch, replace=False), :: windows["segment_stride"]]
+            first = first[:, : windows["segments"]]
+            shares.append(len(first.unique()) / first.numel())
+        print(f"  {len(index):7} training windows: {np.mean(shares):.3f}")
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--quick", action="store_true", help="within 60 s on 2 cores")
-    arguments.add_argument("--batch", type=int, default=8)
-    options = arguments.parse_args()
+    quick = options(__doc__.splitlines()[0]).quick
     settings = config.validate({})
-    torch.manual_seed(0)
+    windows, training = settings["windows"], settings["training"]
+    compute.prepare(0, training["threads"])
     network, _ = fedn.build(settings, classes=4)
-    x = torch.randn(options.batch, geometry.frames_read(settings["windows"]), settings["model"]["feature_width"])
-    seconds = {False: [], True: []}
-    for repeat in range(4 if options.quick else 12):
-        for literal in (False, True):
-            took = step_s(network, x, literal)
-            if repeat:  # the first one warms up
-                seconds[literal].append(took)
-    ours, alternative = (options.batch / statistics.median(seconds[literal]) for literal in (False, True))
-    print(f"{'form':14}{'windows/s':>10}")
-    print(f"{'as computed':14}{ours:10.1f}\n{'literal':14}{alternative:10.1f}")
-    result = {"name": "segment attention, training step", "ours": ours, "alternative": alternative}
-    print(json.dumps({**result, "ratio": ours / alternative, "target": None}))
+    batch = 16 if quick else training["batch_size"]
+    distinct_share(settings, batch)
+
+    many, one = videos(64, settings["model"]["feature_width"]), videos(1, settings["model"]["feature_width"])
+    _, train_index = many.windows(windows, windows["train_stride"])
+    train_index = train_index[np.random.default_rng(0).choice(len(train_index), batch, replace=False)]
+    _, test_index = one.windows(windows, windows["test_stride"])
+    if quick:
+        test_index = test_index[: training["predict_batch_size"]]
+
+    def step(part, form):
+        part(network, form, many.features, train_index).square().mean().backward()
+        network.zero_grad()
+
+    @torch.no_grad()
+    def predict(part, form):
+        for index in test_index.split(training["predict_batch_size"]):
+            part(network, form, one.features, index)
+
+    for work, run in ((f"training step of {batch}", step), (f"inference, {len(test_index)} windows", predict)):
+        for part in (segments, whole):
+            calls = {form: lambda f=form, p=part, r=run: r(p, f) for form in ("literal", "per_window", "shared")}
+            count = {form: macs(call) for form, call in calls.items()}
+            for form in ("literal",) if quick else ("per_window", "literal"):
+                ours, other = alternate(calls["shared"], calls[form], 2 if quick else 5)
+                bound = count[form] / count["shared"]
+                print(
+                    f"GMAC: {count[form] / 1e9:.1f} {form}, {count['shared'] / 1e9:.1f} shared; GMAC/s: "
+                    f"{count[form] / other / 1e9:.1f}, {count['shared'] / ours / 1e9:.1f}; the count allows "
+                    f"{bound:.2f}x, measured {other / ours:.2f}x: {other / ours / bound:.0%} of it"
+                )
+                name = f"segment attention, {work}, {part.__name__}: shared against {form}"
+                report(name, ours, other, AIM * bound, "s")
 
 
 if __name__ == "__main__":

@@ -7,21 +7,28 @@ LGSNet use it too).
 
 import numpy as np
 
-from fedn_pipeline.intervals import iou as elementwise_iou
-
 
 def nms(intervals, confidence, iou):
     """Indices `[k]` int64 of the intervals that stay, in descending confidence.
 
     `intervals [n, 2]` half-open, of one video; `confidence [n]`; an interval is dropped when its IoU with a
-    more confident one that stays is above `iou`. Of equal confidences the lower index goes first. Memory
-    grows with n only.
+    more confident one that stays is above `iou` (0 to 1). Of equal confidences the lower index goes first. Time
+    grows with what stays times how many intervals overlap it, so linearly in a video's windows; memory with n only.
     """
     intervals = np.asarray(intervals, dtype=np.float64).reshape(-1, 2)
-    remaining = np.argsort(-np.asarray(confidence, dtype=np.float64), kind="stable")
+    by_start = np.argsort(intervals[:, 0], kind="stable")
+    start, end = intervals[by_start].T.copy()
+    length = end - start
+    # in order of their starts, all that overlap an interval lie between these two places
+    first = np.searchsorted(np.maximum.accumulate(end), start, side="right").tolist()
+    last = np.searchsorted(start, end).tolist()
+    free = np.ones(len(start), dtype=bool)
     kept = []
-    while len(remaining):
-        first, remaining = remaining[0], remaining[1:]
-        kept.append(first)
-        remaining = remaining[elementwise_iou(intervals[remaining], intervals[first]) <= iou]
-    return np.array(kept, dtype=np.int64)
+    for i in np.lexsort((by_start, -np.asarray(confidence, dtype=np.float64)[by_start])).tolist():
+        if free[i]:
+            kept.append(i)
+            near = slice(first[i], last[i])
+            # `intervals.iou` in half its time: columns, and nothing to clip, as what does not overlap stays below 0
+            overlap = np.minimum(end[near], end[i]) - np.maximum(start[near], start[i])
+            free[near] &= overlap / (length[near] + length[i] - overlap) <= iou
+    return by_start[kept]

@@ -9,6 +9,7 @@ times.
 import numpy as np
 
 RECALLS = np.linspace(0, 1, 101)  # COCO's definition; the same floats as pycocotools
+CELLS_AT_ONCE = 2**17  # draws x true positives whose arrays stay in the processor's cache; no result depends on it
 
 
 def average_precision(true_positive, subject, n_ground_truth, weights):
@@ -22,14 +23,28 @@ def average_precision(true_positive, subject, n_ground_truth, weights):
     far.
     """
     weights = np.asarray(weights, dtype=np.float64)
-    total = weights @ np.asarray(n_ground_truth, dtype=np.float64)
     points = np.flatnonzero(true_positive.any(axis=0))
-    ranked_so_far = weights @ _counts_up_to(points, subject, weights.shape[1])
-    interpolated, all_point = np.zeros((2, len(true_positive), len(weights)))
-    for t, hits in enumerate(true_positive[:, points]):
-        if hits.any():
-            found = np.cumsum(weights[:, subject[points[hits]]], axis=1)
-            interpolated[t], all_point[t] = _areas(found, ranked_so_far[:, hits], total)
+    hits, subject_of_point = true_positive[:, points], subject[points]
+    counts = _counts_up_to(points, subject, weights.shape[1])
+    # never a block of a single draw: NumPy adds one row up in another order
+    n_blocks = min(len(weights) // 2, len(weights) * len(points) // CELLS_AT_ONCE)
+    blocks = np.array_split(weights, max(1, n_blocks))
+    parts = [_of_draws(hits, subject_of_point, counts, n_ground_truth, block) for block in blocks]
+    return tuple(np.concatenate(variant, axis=1) for variant in zip(*parts, strict=True))
+
+
+def _of_draws(hits, subject, counts, n_ground_truth, weights):
+    """`average_precision` from what stands at the points, the ranks of true positives.
+
+    `hits [n_thresholds, n_points]`, `subject [n_points]`, `counts [n_subjects, n_points]` as `_counts_up_to` gives it.
+    """
+    total = weights @ np.asarray(n_ground_truth, dtype=np.float64)
+    ranked_so_far = weights @ counts
+    interpolated, all_point = np.zeros((2, len(hits), len(weights)))
+    for t, hit in enumerate(hits):
+        if hit.any():
+            found = np.cumsum(weights[:, subject[hit]], axis=1)
+            interpolated[t], all_point[t] = _areas(found, ranked_so_far[:, hit], total)
     interpolated[:, total == 0] = all_point[:, total == 0] = np.nan
     return interpolated, all_point
 

@@ -42,10 +42,7 @@ def summarise(videos, events, runs, settings=None):
     left out of the percentiles, and their number is logged. With a single subject there is no interval
     (None). `settings`: section `evaluation` of the schema.
     """
-    settings = settings or default_settings()
-    weights = draw_weights(len(subjects(videos)), settings)
-    scores = _mean_scores(videos, events, runs, weights, settings)
-    return {name: interval(name, values, weights, settings) for name, values in scores.items()}
+    return intervals(videos, draw_scores(videos, events, runs, settings), settings)
 
 
 def paired_difference(videos, events, runs_a, runs_b, settings=None):
@@ -53,22 +50,26 @@ def paired_difference(videos, events, runs_a, runs_b, settings=None):
 
     An interval above 0 means that a is better; draws in which either method is undefined are left out.
     """
-    settings = settings or default_settings()
-    weights = draw_weights(len(subjects(videos)), settings)
-    a, b = (_mean_scores(videos, events, runs, weights, settings) for runs in (runs_a, runs_b))
-    return {name: interval(name, a[name] - b[name], weights, settings) for name in a}
+    a, b = (draw_scores(videos, events, runs, settings) for runs in (runs_a, runs_b))
+    return intervals(videos, difference(a, b), settings)
 
 
 def draw_weights(n_subjects, settings):
     """How often each subject counts `[1 + n_draws, n_subjects]`; row 0 is the sample itself, all ones."""
     random = np.random.default_rng(settings["bootstrap_seed"])
     drawn = random.integers(0, n_subjects, size=(settings["bootstrap_draws"], n_subjects))
-    weights = np.stack([(drawn == subject).sum(axis=1) for subject in range(n_subjects)], axis=1)
-    return np.concatenate([np.ones((1, n_subjects), dtype=weights.dtype), weights])
+    weights = np.ones((1 + len(drawn), n_subjects), dtype=np.int64)
+    weights[1:] = [np.bincount(draw, minlength=n_subjects) for draw in drawn]
+    return weights
 
 
-def _mean_scores(videos, events, runs, weights, settings):
-    """Name -> `[1 + n_draws]`, mean over the runs in which the metric is defined."""
+def draw_scores(videos, events, runs, settings=None):
+    """Name -> `[1 + n_draws]`, mean over the runs in which the metric is defined; the sample's own first.
+
+    The costly part of `summarise` and `paired_difference`, for who wants several of them of one method.
+    """
+    settings = settings or default_settings()
+    weights = draw_weights(len(subjects(videos)), settings)
     if not runs:
         raise InputError("evaluation: a method needs at least one detection table")
     defined = {name: np.zeros(len(weights)) for name in COUNTS + METRICS}
@@ -79,6 +80,18 @@ def _mean_scores(videos, events, runs, weights, settings):
             defined[name] += ~np.isnan(values)
             total[name] += np.nan_to_num(values, nan=0.0)
     return {name: np.where(defined[name] > 0, total[name] / np.maximum(defined[name], 1), np.nan) for name in total}
+
+
+def difference(a, b):
+    """Scores of method a minus those of b, draw by draw; both as `draw_scores` gives them, on the same videos."""
+    return {name: a[name] - b[name] for name in a}
+
+
+def intervals(videos, scores, settings=None):
+    """Name -> Interval of scores that `draw_scores` or `difference` gave on `videos`."""
+    settings = settings or default_settings()
+    weights = draw_weights(len(subjects(videos)), settings)
+    return {name: interval(name, values, weights, settings) for name, values in scores.items()}
 
 
 def interval(name, scores, weights, settings):

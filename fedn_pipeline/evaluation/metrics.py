@@ -8,6 +8,7 @@ draws. Follows the matching in the flow. Source of every definition: evaluation.
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from fedn_pipeline import config
 from fedn_pipeline.dataset import tables
@@ -89,54 +90,52 @@ def subjects(videos):
 
 def collect(videos, events, detections, settings):
     """Match every video once and count by subject: an Evidence. Raises InputError for unknown videos."""
-    _check_videos(videos, events, "events")
-    _check_videos(videos, detections, "detections")
-    names = subjects(videos)
-    subject_of_video = dict(zip(videos["video_id"], np.searchsorted(names, videos["subject"]), strict=True))
-    events = events.assign(subject=events["video_id"].map(subject_of_video).astype(np.int64))
-    detections = detections.assign(subject=detections["video_id"].map(subject_of_video).astype(np.int64))
+    events, detections = _placed(videos, events, "events"), _placed(videos, detections, "detections")
+    n_subjects = len(subjects(videos))
     emotions = tables.emotions(events)
     kept = detections[detections["kept"]]
     matched = match(kept, events, [settings["iou"]])[0]
-    count = _counter(len(names))
+    count = _counter(n_subjects)
     return Evidence(
         tp=count(kept[matched != UNMATCHED]),
         n_predictions=count(kept),
         n_ground_truth=count(events),
-        spotting=_spotting_ranking(videos, events, detections, settings, count),
-        emotions=_emotion_rankings(videos, events, detections, emotions, settings, count),
-        confusion=_confusion(kept, events, matched, emotions, len(names)),
+        spotting=_spotting_ranking(events, detections, settings, count),
+        emotions=_emotion_rankings(events, detections, emotions, settings, count),
+        confusion=_confusion(kept, events, matched, emotions, n_subjects),
     )
 
 
-def _check_videos(videos, table, name):
-    unknown = sorted(set(table["video_id"]) - set(videos["video_id"]))
+def _placed(videos, table, name):
+    """The table with `video` and `subject`: the places of each row's among the videos and among `subjects`."""
+    video = pd.Index(videos["video_id"]).get_indexer(table["video_id"])
+    unknown = sorted(table["video_id"][video < 0].unique())
     if unknown:
         raise InputError(f"{name}: unknown video {', '.join(map(repr, unknown))}: not in the table of videos")
+    return table.assign(video=video, subject=np.searchsorted(subjects(videos), videos["subject"])[video])
 
 
 def _counter(n_subjects):
     return lambda table: np.bincount(table["subject"], minlength=n_subjects)
 
 
-def _descending(videos, detections):
+def _descending(detections):
     """Row positions in descending confidence; ties by the video's place among the videos, then by row."""
-    position = detections["video_id"].map(dict(zip(videos["video_id"], range(len(videos)), strict=True)))
-    return np.lexsort((position.to_numpy(dtype=np.int64), -detections["confidence"].to_numpy()))
+    return np.lexsort((detections["video"].to_numpy(), -detections["confidence"].to_numpy()))
 
 
-def _spotting_ranking(videos, events, detections, settings, count):
-    order = _descending(videos, detections)
+def _spotting_ranking(events, detections, settings, count):
+    order = _descending(detections)
     hit = match(detections, events, settings["map_ious"]) != UNMATCHED
     return Ranking(hit[:, order], detections["subject"].to_numpy()[order], count(events))
 
 
-def _emotion_rankings(videos, events, detections, emotions, settings, count):
+def _emotion_rankings(events, detections, emotions, settings, count):
     """One ranking per emotion with ground truth; None if there are predictions and none names an emotion."""
     predicted = detections["emotion"].to_numpy()
     if len(predicted) and (predicted == "").all():
         return None
-    order = _descending(videos, detections)
+    order = _descending(detections)
     hit = match(detections, events, settings["map_ious"], by_emotion=True) != UNMATCHED
     hit, subject, predicted = hit[:, order], detections["subject"].to_numpy()[order], predicted[order]
     return [

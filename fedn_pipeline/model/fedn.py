@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from fedn_pipeline.files import InputError
-from fedn_pipeline.model import geometry
+from fedn_pipeline.model import geometry, shared_segments
 from fedn_pipeline.model.segments import SegmentFusion
 
 
@@ -98,7 +98,7 @@ class FEDN(nn.Module):
         channels = model["channels"]
         # Without scale and shift, which the linear layers behind it hold anyway: no gradient to the features is needed.
         self.input_norm = nn.LayerNorm(model["feature_width"], elementwise_affine=False)
-        self.clips = model["clip_features"]
+        self.clips, self.form = model["clip_features"], model["segment_form"]
         self.segments = (
             nn.Linear(model["feature_width"], model["embedding"]) if self.clips else SegmentFusion(windows, model)
         )
@@ -114,7 +114,16 @@ class FEDN(nn.Module):
 
     def forward(self, x, literal=False):
         x = self.input_norm(x)
-        segments = self.segments.literal(x) if literal and not self.clips else self.segments(x)  # [B, N, E]
+        return self.detect(self.segments.literal(x) if literal and not self.clips else self.segments(x))
+
+    def of_windows(self, features, index):
+        """`forward(features[index])` by `model.segment_form`; features `[all rows, D]`, index `[B, rows_read]`."""
+        if self.form == "shared":
+            return self.detect(shared_segments.embed(self, features, index))
+        return self(features[index], literal=self.form == "literal")
+
+    def detect(self, segments):
+        """Segment embeddings `[B, N, E]` -> what `forward` returns."""
         x = self.window_attention(segments.transpose(1, 2))  # [B, E, N]
         levels = [self.blocks(x)]  # [B, channels, 16]
         for down in self.neck:

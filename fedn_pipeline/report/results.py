@@ -7,12 +7,13 @@ data set's videos exactly once, so that a stale or missing fold can never hide i
 import json
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 
 import pandas as pd
 
 from fedn_pipeline.dataset.tables import read_detections
-from fedn_pipeline.evaluation.bootstrap import paired_difference, summarise
+from fedn_pipeline.evaluation.bootstrap import difference, draw_scores, intervals
 from fedn_pipeline.files import InputError, write_csv
 from fedn_pipeline.report import table
 
@@ -79,11 +80,11 @@ def reference(names):
     return "fedn" if "fedn" in names else names[0]
 
 
-def _row(experiment, videos, events, evaluation):
+def _row(experiment, metrics, videos):
     """Metrics, weights, protocol and omitted videos of one experiment."""
     omitted = sorted(set(videos.video_id) - experiment.tested)
     return {
-        "metrics": summarise(*of_videos(experiment.tested, videos, events), experiment.tables, evaluation),
+        "metrics": metrics,
         "weights": "; ".join(sorted({weights_text(record) for record in experiment.records})),
         "protocol": "; ".join(sorted({protocol(record) for record in experiment.records})),
         "omitted_videos": " ".join(omitted),
@@ -98,20 +99,32 @@ def run(dataset, videos, events, folder, stem, settings, not_run=None):
     names, seeds, evaluation = settings["run"]["experiments"], settings["run"]["seeds"], settings["evaluation"]
     not_run = not_run or {}
     done = {name: read_experiment(folder, name, seeds, videos) for name in names if name not in not_run}
+    tested = {name: frozenset(experiment.tested) for name, experiment in done.items()}
+
+    @cache
+    def scores(name, ids):
+        """Scores of an experiment on the videos `ids`, over the draws: once, for its row and for every difference."""
+        runs = done[name].tables if ids == tested[name] else of_videos(ids, *done[name].tables)
+        return draw_scores(*of_videos(ids, videos, events), runs, evaluation)
+
+    def with_intervals(scores, ids):
+        return intervals(of_videos(ids, videos)[0], scores, evaluation)
+
     shared = {"dataset": dataset, "labels": settings["dataset"]["labels"], "source": "ours"}
     rows, differences = [], []
     for name in names:
         if name in not_run:
             rows.append({**shared, "method": name, "weights": not_run[name]})
             continue
-        row = _row(done[name], videos, events, evaluation)
+        row = _row(done[name], with_intervals(scores(name, tested[name]), tested[name]), videos)
         rows.append({**shared, "method": name, "seeds": " ".join(map(str, seeds)), **row})
     first = reference(list(done)) if done else None
     for other in [name for name in done if name != first]:
-        both = done[first].tested & done[other].tested  # all videos, unless one of them is a plain split
-        ours, theirs = ([of_videos(both, run)[0] for run in done[name].tables] for name in (first, other))
-        for metric, value in paired_difference(*of_videos(both, videos, events), ours, theirs, evaluation).items():
-            differences.append({"method": first, "minus": other, "metric": metric, **value._asdict()})
+        both = tested[first] & tested[other]  # all videos, unless one of them is a plain split
+        paired = with_intervals(difference(scores(first, both), scores(other, both)), both)
+        differences += [
+            {"method": first, "minus": other, "metric": metric, **value._asdict()} for metric, value in paired.items()
+        ]
     differences = pd.DataFrame(differences, columns=["method", "minus", "metric", "value", "low", "high"])
     table.write(table.results_table(rows), stem, differences)
     write_csv(stem.with_name(f"{stem.name}_differences.csv"), differences)

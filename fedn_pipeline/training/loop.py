@@ -100,7 +100,7 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
 
     def loss_of(rows, features, wanted):
         with compute.autocast(precision, device):
-            raw, logits = network(features[rows])
+            raw, logits = network.of_windows(features, rows)
         predicted = geometry.decode(raw.float(), grid)
         return losses.loss(predicted, logits.float(), wanted, training, settings["model"]["confidence_branch"])
 
@@ -171,7 +171,7 @@ def predict(network, videos, settings, device):
     for first in range(0, len(index), settings["training"]["predict_batch_size"]):
         rows = index[first : first + settings["training"]["predict_batch_size"]]
         with compute.autocast(precision, device):
-            raw, logits = network(videos.features[rows])
+            raw, logits = network.of_windows(videos.features, rows)
         outputs.append((geometry.decode(raw.float(), grid).cpu().numpy(), logits.float().cpu().numpy()))
     spans, logits = (np.concatenate(part) for part in zip(*outputs, strict=True))
     return {

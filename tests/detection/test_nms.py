@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fedn_pipeline import intervals as interval_arithmetic
 from fedn_pipeline.detection.nms import nms
 
 
@@ -33,6 +34,29 @@ def test_equals_brute_force(limit):
         intervals = np.stack([start, start + length], axis=1).astype(float)
         confidence = random.random(n).round(1)  # ties are the rule
         assert nms(intervals, confidence, limit).tolist() == brute_force(intervals, confidence, limit)
+
+
+def all_that_remain(intervals, confidence, limit):
+    """The rule with every interval that is left compared at each step."""
+    remaining, kept = np.argsort(-confidence, kind="stable"), []
+    while len(remaining):
+        first, remaining = remaining[0], remaining[1:]
+        kept.append(first)
+        remaining = remaining[interval_arithmetic.iou(intervals[remaining], intervals[first]) <= limit]
+    return kept
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.2, 0.7])
+@pytest.mark.parametrize("whole", [False, True])
+def test_comparing_only_what_may_overlap_changes_nothing(limit, whole):
+    """A long video, lengths from less than a frame to most of it, equal confidences."""
+    random = np.random.default_rng(0)
+    centre, half = random.random(3000) * 5000, random.lognormal(2, 1.5, 3000)
+    intervals = np.stack([centre - half, centre + half], axis=1).clip(0, 5000)
+    if whole:
+        intervals = np.rint(intervals)  # some are empty then
+    confidence = random.random(3000).round(2)
+    assert nms(intervals, confidence, limit).tolist() == all_that_remain(intervals, confidence, limit)
 
 
 def test_touching_intervals_both_stay_and_an_overlap_at_the_limit_too():

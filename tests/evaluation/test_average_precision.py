@@ -9,6 +9,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from fedn_pipeline.evaluation import average_precision as module
 from fedn_pipeline.evaluation.average_precision import average_precision
 from fedn_pipeline.evaluation.metrics import evaluate
 
@@ -106,6 +107,19 @@ def test_weights_equal_repeated_rankings(seed):
             repeated = np.repeat(hits[t], weight[subject])
             expected = literal_areas(repeated.tolist(), total) if total else (np.nan, np.nan)
             np.testing.assert_allclose([interpolated[t, draw], all_point[t, draw]], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("at_once", [1, 10_000])
+def test_no_bit_depends_on_how_many_draws_are_computed_at_once(at_once, monkeypatch):
+    random = np.random.default_rng(0)
+    hits, subject = random.random((3, 500)) < [[0.6], [0.3], [0.1]], random.integers(0, 20, 500)
+    n_ground_truth = np.bincount(subject[hits.any(axis=0)], minlength=20) + 1
+    weights = random.multinomial(20, np.full(20, 1 / 20), 101)
+    results = []
+    for cells in (at_once, 10**9):
+        monkeypatch.setattr(module, "CELLS_AT_ONCE", cells)
+        results.append(average_precision(hits, subject, n_ground_truth, weights))
+    np.testing.assert_array_equal(*results)
 
 
 def test_a_ranking_by_hand():

@@ -109,6 +109,14 @@ def test_draws_have_as_many_subjects_as_the_sample():
     np.testing.assert_allclose(weights[1:].mean(axis=0), 1, atol=0.15)
 
 
+def test_weights_count_the_draws():
+    settings = default_settings()
+    size = (settings["bootstrap_draws"], 9)
+    drawn = np.random.default_rng(settings["bootstrap_seed"]).integers(0, 9, size=size)
+    counted = np.stack([(drawn == subject).sum(axis=1) for subject in range(9)], axis=1)
+    np.testing.assert_array_equal(draw_weights(9, settings)[1:], counted)
+
+
 def test_a_single_subject_has_no_interval():
     summary = summarise(VIDEOS.assign(subject="01"), EVENTS, [run(1)], SETTINGS)
     assert summary["spotting_f1"].value > 0

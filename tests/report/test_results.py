@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from fedn_pipeline import config
+from fedn_pipeline.evaluation import bootstrap
 from fedn_pipeline.files import InputError
 from fedn_pipeline.report import results
 
@@ -47,6 +48,34 @@ def test_table_and_differences(tmp_path):
     assert differences.loc["spotting_f1", "value"] == pytest.approx(2 / 3)
     for suffix in (".md", ".tex"):
         assert "good" in (tmp_path / f"set_table{suffix}").read_text()
+
+
+def test_scores_once_for_the_row_and_every_difference(tmp_path, monkeypatch):
+    """Rows and differences are those of `summarise` and `paired_difference`, also beside a plain split."""
+    found = {"fedn": 1, "other": 2, "third": 9}  # how far from the ground truth
+    for name, shift in found.items():
+        fold(tmp_path / name, "p", ["a"], [("a", 10 + shift, 19 + shift, 0.9, "anger", 1)])
+        fold(tmp_path / name, "q", ["b"], [("b", 50 + shift, 69, 0.8, "anger", 1), ("b", 0, 5, 0.9, "disgust", 1)])
+    fold(tmp_path / "split", "predict", ["b"], [("b", 50, 69, 0.9, "disgust", 1)], plain_split=True)
+    names = [*found, "split"]
+    settings = config.validate({"run": {"experiments": names}, "evaluation": {"bootstrap_draws": 20}})
+    scored, rows, written = [], [], []
+    whole_table = results.table.results_table
+    monkeypatch.setattr(results, "draw_scores", lambda *a: scored.append(len(a[0])) or bootstrap.draw_scores(*a))
+    monkeypatch.setattr(results.table, "results_table", lambda given: rows.extend(given) or whole_table(given))
+    monkeypatch.setattr(results, "write_csv", lambda path, table: written.append(table))
+    results.run("set", VIDEOS, EVENTS, tmp_path, tmp_path / "set_table", settings)
+    assert sorted(scored) == [1, 1, 2, 2, 2]  # fedn is scored once more, on the split's only video
+
+    runs = {name: results.read_experiment(tmp_path, name, [0], VIDEOS) for name in names}
+    for row, name in zip(rows, names, strict=True):
+        tables = results.of_videos(runs[name].tested, VIDEOS, EVENTS)
+        assert row["metrics"] == bootstrap.summarise(*tables, runs[name].tables, settings["evaluation"])
+        reference = results.of_videos(runs[name].tested, *runs["fedn"].tables)
+        paired = bootstrap.paired_difference(*tables, reference, runs[name].tables, settings["evaluation"])
+        given = written[0][written[0].minus == name].set_index("metric")[["value", "low", "high"]].astype(float)
+        wanted = pd.DataFrame(paired, index=["value", "low", "high"]).T.astype(float)
+        assert given.equals(wanted) if name != "fedn" else given.empty
 
 
 @pytest.mark.parametrize(

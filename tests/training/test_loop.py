@@ -14,6 +14,7 @@ from fedn_pipeline.training import data, loop, losses, predictions
 
 STEPS, WIDTH, CLASSES = 260, 64, ["anger", "happiness"]
 EVENTS = np.array([[20.0, 44], [90, 135], [180, 210]]), np.array([0, 1, 0])
+CPU = torch.device("cpu")
 SMALL = {"feature_width": WIDTH, "embedding": 64, "channels": 64, "head_width": 32}
 
 
@@ -50,7 +51,7 @@ def train(chosen, videos=None, events=EVENTS, held_out=None):
 def detected(network, chosen, videos):
     """Detections of the first video."""
     names = outputs.names(CLASSES, chosen["model"])
-    starts, spans, logits = loop.predict(network, videos, chosen, torch.device("cpu"))["v0"]
+    starts, spans, logits = loop.predict(network, videos, chosen, CPU)["v0"]
     raw = predictions.RawPredictions(starts, spans, logits, videos.valid["v0"], 30.0, STEPS)
     return candidates.of_video("v0", raw, names, chosen["detections"])
 
@@ -72,6 +73,21 @@ def test_one_seed_gives_the_same_bytes():
     first, second = train(settings(3)), train(settings(3))
     assert first[1] == second[1]
     assert all(torch.equal(a, b) for a, b in zip(first[0].parameters(), second[0].parameters(), strict=True))
+
+
+@pytest.mark.parametrize("rates", [[1], [1, 2]], ids=str)
+def test_forms_of_the_segments_train_and_predict_alike(rates):
+    """To what float rounding leaves of a few steps: losses, and predictions of all test windows."""
+    runs = []
+    for form in ("literal", "per_window", "shared"):
+        chosen = settings(4, {"segment_form": form})
+        chosen["windows"]["rates"] = rates
+        network, log = train(chosen)
+        runs.append((log[-1]["loss"], log[-1]["held_out_loss"], loop.predict(network, planted(), chosen, CPU)))
+    for loss, held_out_loss, predicted in runs[1:]:
+        assert (loss, held_out_loss) == pytest.approx(runs[0][:2], rel=1e-4)
+        for ours, literal in zip(predicted["v1"], runs[0][2]["v1"], strict=True):
+            np.testing.assert_allclose(ours, literal, atol=1e-2, rtol=1e-3)
 
 
 def test_learning_curve_does_not_disturb_training():
