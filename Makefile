@@ -5,7 +5,7 @@ DATASET ?= demo
 INSTALLED := .venv/installed
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 demo: $(INSTALLED)
 	snakemake --cores $(CORES) results/$(DATASET)_table.csv results/$(DATASET)/summary/index.html
 	@cat results/$(DATASET)_table.md
@@ -25,6 +25,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
+
+bench: $(INSTALLED) # writes docs/performance.md; on an idle machine
+	python benchmarks/page.py
 
 clean: # everything that the workflow made; the environment stays
 	rm -rf data/demo* results/demo* .snakemake

@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 from fedn_pipeline import __version__, config
@@ -25,6 +26,14 @@ def dataset(args, settings):
         raise InputError(f"{args.reader}: give the folder of the raw release with --root (dataset.root)")
     types = ("macro", "micro") if args.types == "both" else (args.types,)
     print(stage.run(args.reader, args.root, args.out, settings["dataset"], args.labels, types, args.annotations_only))
+
+
+def rehearse(args, settings):
+    from fedn_pipeline import rehearsal
+
+    given = {key: value for key, value in (("like", args.like), ("share", args.share)) if value is not None}
+    section = config.validate({"rehearsal": settings["rehearsal"] | given}, where="rehearse")["rehearsal"]
+    print(rehearsal.write(args.out, section))
 
 
 def faces(args, settings):
@@ -209,6 +218,14 @@ def flops(args, settings):
         print(f"{name:10} {number / 1e6:9.3f} million parameters")
 
 
+def _share(text):
+    """`1/16` or `0.0625` as a number."""
+    try:
+        return float(Fraction(text))
+    except ZeroDivisionError as error:
+        raise ValueError(text) from error  # argparse reports a ValueError as bad usage
+
+
 def parser():
     """The whole command line."""
     top = argparse.ArgumentParser(
@@ -251,6 +268,11 @@ def parser():
     sub.add_argument(
         "--part", default="all", metavar="PART", help="demo: `tables`, `stills`, a video id, or `all` (the default)"
     )
+
+    sub = command(rehearse, "make up tables and features of a data set's size, to try everything after them: no result")
+    sub.add_argument("--like", choices=["casme2", "casme3"], help="whose sizes (default casme3)")
+    sub.add_argument("--share", type=_share, metavar="SHARE", help="of its size, e.g. 1/16 (default 1)")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
 
     sub = command(faces, "align one video: DIR/alignment/NAME.csv and DIR/crops/NAME.mp4")
     sub.add_argument("video", type=Path, help="a video file, or a folder of numbered images")

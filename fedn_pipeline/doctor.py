@@ -89,6 +89,20 @@ def openface(name, settings):
         return Finding(BAD if needed else ABSENT, title, f"{error}{note}")
 
 
+def embedding(settings):
+    """What will compute the features, and in which precision; `settings` is section `backbone`."""
+    from fedn_pipeline import compute
+    from fedn_pipeline.features import backends
+
+    try:
+        backend, precision, device = backends.choose(settings, compute.device())
+    except InputError as error:
+        return Finding(BAD, "features", str(error))
+    slower = settings["backend"] == "auto" and backend == "torch" and device.type == "cpu"
+    hint = f"; OpenVINO is faster: {backends.EXTRA}" if slower else ""
+    return Finding(GOOD, "features", f"computed by {backend} in {precision}{hint}")
+
+
 def weights(name, settings):
     """Which backbone weights a data set would use, and whether they can be read."""
     from fedn_pipeline.features import affectnet, checkpoint
@@ -225,9 +239,10 @@ def page(folder, data=Path("data")):
         commands.append(
             Finding(ABSENT if lacks else GOOD, command, "lacks: " + "; ".join(lacks) if lacks else "possible")
         )
-    general = openface("", config.validate(config.read_yaml(folder / "config.yaml")))
+    settings = config.validate(config.read_yaml(folder / "config.yaml"))
+    general = [embedding(settings["backbone"]), openface("", settings)]
     return "\n\n".join([
-        _section("This machine", [*base, general]),
+        _section("This machine", [*base, *general]),
         _section("Data sets (config/datasets/)", sets),
         _section("Weights of the backbone", origins),
         _section(f"Disk: {free:.1f} GiB free", sizes),

@@ -4,8 +4,8 @@ Their digest is a parameter of the stage's rules, so that an edited module re-ru
 does not look into a command), and folds record it. Read from the imports in the source; nothing is imported.
 """
 
-import ast
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
@@ -20,24 +20,24 @@ def _file(module):
     return path / "__init__.py" if (path / "__init__.py").is_file() else None
 
 
+# `from a.b import c, d as e`, also over several lines in brackets, or `import a.b`. Python's own parser takes five
+# times as long, and every start of Snakemake would wait for it.
+IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+)?import[ \t]+(\([^)]*\)|.*)", re.MULTILINE)
+
+
 @cache
 def _imports(path):
     """Files of the package that one file imports directly, and the tables and page templates that lie beside it."""
     found = {*path.parent.glob("*.csv"), *path.parent.glob("*.html")}
-    package = ".".join(path.relative_to(PACKAGE.parent).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:  # from .planning import plan
-                base = ".".join(
-                    [*package.split(".")[: len(package.split(".")) - node.level + 1], *filter(None, [base])]
-                )
-            modules = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        found.update(_file(name) for name in modules if name.split(".")[0] == PACKAGE.name and _file(name))
+    package = path.relative_to(PACKAGE.parent).parent.parts
+    for base, names in IMPORT.findall(re.sub("#.*", "", path.read_text(encoding="utf-8"))):
+        names = [name.split()[0] for name in names.strip("() \n").split(",") if name.strip()]
+        if base:
+            level = len(base) - len(base.lstrip("."))  # from .planning import plan
+            above = package[: len(package) - level + 1] if level else ()
+            base = ".".join([*above, *filter(None, [base[level:]])])
+            names = [base, *(f"{base}.{name}" for name in names)]
+        found.update(_file(name) for name in names if name.split(".")[0] == PACKAGE.name and _file(name))
     return found
 
 

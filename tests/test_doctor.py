@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fedn_pipeline import cli, doctor
+from fedn_pipeline import cli, config, doctor
+from fedn_pipeline.features import backends
 from fedn_pipeline.files import InputError
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -38,6 +39,7 @@ def test_a_fresh_clone_can_run_the_demo_and_says_what_the_rest_lacks(project, ca
     text = capsys.readouterr().out
     for title in ("This machine", "Data sets", "Weights", "Disk", "Commands"):
         assert title in text
+    assert "computed by" in text
     demo = lines(text, "results/demo_table.csv")
     assert len(demo) == 1 and demo[0].lstrip().startswith("ok") and "possible" in demo[0]
     casme3 = lines(text, "results/casme3_table.csv")[0]
@@ -54,9 +56,15 @@ def test_a_wrong_root_and_wrong_weights_are_named(project):
     assert "lacks" in lines(text, "results/demo_table.csv")[0]
 
 
-def test_openface_is_asked_for_only_where_it_is_configured(project, tmp_path):
-    from fedn_pipeline import config
+def test_what_computes_the_features_is_named(monkeypatch):
+    settings = config.validate({})["backbone"]
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    by_rule, asked = (doctor.embedding(settings | {"backend": name}) for name in ("auto", "openvino"))
+    assert by_rule.mark == "ok" and "computed by torch" in by_rule.text
+    assert asked.mark == "!!" and "openvino is not installed" in asked.text
 
+
+def test_openface_is_asked_for_only_where_it_is_configured(project, tmp_path):
     settings = config.validate({"openface": {"binary": "no_such_program"}})
     assert doctor.openface("x", settings).mark == doctor.ABSENT
     settings["faces"]["aligner"] = "openface"
@@ -102,8 +110,6 @@ def test_recognition_without_emotions_is_said_before_any_computing(project):
 
 
 def test_disk_grows_with_frames_and_folds(project):
-    from fedn_pipeline import config
-
     settings = config.resolve(Path("config"), "casme3")
     one = doctor.DataSet("x", "", [], videos=10, frames=10_000, steps=10_000, subjects=5)
     two = doctor.DataSet("x", "", [], videos=10, frames=20_000, steps=20_000, subjects=5)

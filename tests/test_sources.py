@@ -48,3 +48,17 @@ def test_digest_changes_with_the_code_alone(monkeypatch, tmp_path):
     assert sources.digest("stage.py") == before
     (tmp_path / "stage.py").write_text("x = 2\n")
     assert sources.digest("stage.py") != before
+
+
+def test_imports_in_every_form(monkeypatch, tmp_path):
+    package = tmp_path / "pack"
+    (package / "part").mkdir(parents=True)
+    for name in ("a", "b", "c", "d", "part/e", "part/f", "part/stage"):
+        (package / f"{name}.py").write_text("")
+    (package / "part/stage.py").write_text(
+        "import os, pack.a as x\nfrom pack import (  # names (both)\n    b,  # one\n    c as y,\n)\n"
+        "def late():\n    from .e import z\n    from . import f\n    from ..d import *  # star\n"
+    )
+    monkeypatch.setattr(sources, "PACKAGE", package)
+    names = {path.removeprefix(f"{package}/") for path in sources.of("part/stage.py")}
+    assert names == {"a.py", "b.py", "c.py", "d.py", "part/e.py", "part/f.py", "part/stage.py"}

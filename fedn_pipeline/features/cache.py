@@ -2,7 +2,7 @@
 
 Group: `features [n_rows, D] float16` and `valid [n_rows] bool` (False: no face there), a row every `frame_stride` steps
 of the 30 fps axis (1; 2 for clips), attributes `frame_stride`, `source_sha256`, `weights_sha256`, `weights_origin`,
-`input_size`, `precision`, `version` and those of the network. Every dataset carries a fletcher32 checksum.
+`input_size`, `backend`, `precision`, `version` and those of the network. Every dataset carries a fletcher32 checksum.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy as np
 from fedn_pipeline.files import InputError, whole
 
 # Alike in all groups of a merged file, and kept at its root.
-OF_THE_WHOLE = ("weights_sha256", "weights_origin", "precision", "version")
+OF_THE_WHOLE = ("weights_sha256", "weights_origin", "backend", "precision", "version")
 UNKNOWN = "unknown"  # attributes that older parts lack
 CHUNK_STEPS = 64  # a window reads 134 steps: three chunks
 
@@ -63,7 +63,7 @@ def provenance(path):
 
 
 def merge(parts, path):
-    """One file out of the batches' files, videos in sorted order; refuses mixed provenance of the weights.
+    """One file out of the batches' files, videos in sorted order; refuses mixed weights, backends or precisions.
 
     The file's name is the backbone's, kept in its attributes.
     """

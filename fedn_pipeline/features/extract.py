@@ -1,36 +1,62 @@
 """Crops of a batch of videos -> frozen ResNet18 -> their part of the feature cache (stage `features`).
 
-The model is loaded once per batch. Each distinct source frame that the 30 fps axis needs is embedded once.
+The model is loaded once per batch. Each distinct source frame that the 30 fps axis needs is read, scaled and embedded
+once; a thread reads while the network runs.
 """
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
 
 import cv2
 import h5py
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from fedn_pipeline import __version__, compute, intervals
+from fedn_pipeline import __version__, intervals
 from fedn_pipeline.faces import alignment, crops
-from fedn_pipeline.features import backbone, cache
+from fedn_pipeline.features import backbone, backends, cache
 from fedn_pipeline.files import InputError, sha256, whole
 
+BATCHES_AHEAD = 2  # read while the network runs; more cost memory and bring nothing
 
-def embed(images, network, settings, precision, device):
-    """Iterator of uint8 pictures `[side, side, 3]` -> features `[n, 512]` float32; `settings` is section `backbone`."""
-    outputs, batch = [], []
 
-    def flush():
-        with torch.inference_mode(), compute.autocast(precision, device):
-            normalised = backbone.normalise(np.stack(batch), settings["mean"], settings["std"])
-            outputs.append(network(normalised.to(device)).float().cpu().numpy())
-        batch.clear()
+def ahead(items, size):
+    """Yield the items of an iterable while a thread reads up to `size` of them ahead.
 
-    for image in images:
-        batch.append(image)
-        if len(batch) == settings["batch_size"]:
-            flush()
-    if batch:
-        flush()
+    What the iterable raises is raised here, after the items before it. The thread ends with the generator.
+    """
+    items, end, reader = iter(items), object(), ThreadPoolExecutor(1)
+    try:
+        waiting = deque(reader.submit(next, items, end) for _ in range(size))
+        while (item := waiting.popleft().result()) is not end:
+            waiting.append(reader.submit(next, items, end))
+            yield item
+    finally:
+        reader.shutdown(cancel_futures=True)
+
+
+def pictures(crops_path, needed, side):
+    """Yield the crop `[side, side, 3]` uint8 RGB of each frame in which `needed` [n_crops] is True."""
+    for image, use in zip(crops.read(crops_path), needed, strict=True):
+        if use:
+            yield cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def batches(images, size):
+    """Yield `[n, side, side, 3]` of up to `size` pictures `[side, side, 3]` at a time."""
+    images = iter(images)
+    while batch := list(islice(images, size)):
+        yield np.stack(batch)
+
+
+def embed(images, network, batch_size, progress):
+    """Iterable of uint8 pictures `[side, side, 3]` -> features `[n, 512]` float32; `network` is of `backends.load`."""
+    outputs = []
+    for batch in ahead(batches(images, batch_size), BATCHES_AHEAD):
+        outputs.append(network(batch))
+        progress.update(len(batch))
     return np.concatenate(outputs) if outputs else np.zeros((0, backbone.WIDTH), dtype=np.float32)
 
 
@@ -49,28 +75,25 @@ def faces_seen(row, alignment_path):
     return has_face, len(table)
 
 
-def video_features(row, crops_path, alignment_path, network, settings, device):
-    """Features of one video (`row` of videos.csv) on the 30 fps axis; zeros and `valid` False where no face is."""
-    precision = compute.choose_precision(settings["precision"], device)
+def video_features(row, crops_path, alignment_path, network, settings):
+    """`(features [n_steps, 512] float16, valid [n_steps] bool)` of one video (`row` of videos.csv) on the 30 fps axis.
+
+    Zeros and `valid` False where no face is; `network` is of `backends.load`, `settings` section `backbone`.
+    """
     has_face, n_read = faces_seen(row, alignment_path)
     source = intervals.source_frames(row.n_frames, row.fps)  # [n_steps]
     needed = np.zeros(row.n_frames, dtype=bool)
     needed[source] = True
     needed &= has_face
-    side = (settings["input_size"], settings["input_size"])
-    wanted = (
-        cv2.resize(image, side, interpolation=cv2.INTER_AREA)
-        for image, use in zip(crops.read(crops_path), needed[:n_read], strict=True)
-        if use
-    )
-    progress = tqdm(wanted, desc=f"features {row.video_id}", total=int(needed.sum()), unit="frame")
+    wanted = pictures(crops_path, needed[:n_read], settings["input_size"])
     per_frame = np.zeros((row.n_frames, backbone.WIDTH), dtype=np.float32)
-    per_frame[needed] = embed(progress, network, settings, precision, device)
+    with tqdm(desc=f"features {row.video_id}", total=int(needed.sum()), unit="frame") as progress:
+        per_frame[needed] = embed(wanted, network, settings["batch_size"], progress)
     if not np.isfinite(per_frame).all():
         raise FloatingPointError(
             f"{crops_path}: features are not finite (frame {np.argwhere(~np.isfinite(per_frame))[0][0]})"
         )
-    return per_frame[source].astype(np.float16), has_face[source], precision
+    return per_frame[source].astype(np.float16), has_face[source]
 
 
 def run(videos, faces_folder, weights, path, settings):
@@ -78,8 +101,7 @@ def run(videos, faces_folder, weights, path, settings):
 
     Crops and alignments are `faces_folder/{crops,alignment}/{video_id}.*`; `settings` is section `backbone`.
     """
-    device = compute.prepare(0, settings["threads"])
-    network = backbone.load(weights).to(device)
+    network, backend, precision = backends.load(weights, settings)
     of_all = {
         "frame_stride": 1,
         "weights_sha256": sha256(weights),
@@ -87,17 +109,19 @@ def run(videos, faces_folder, weights, path, settings):
         "input_size": settings["input_size"],
         "mean": settings["mean"],
         "std": settings["std"],
+        "backend": backend,
+        "precision": precision,
         "version": __version__,
     }
-    write(path, videos, faces_folder, of_all, lambda *video: video_features(*video, network, settings, device))
+    write(path, videos, faces_folder, of_all, partial(video_features, network=network, settings=settings))
 
 
 def write(path, videos, faces_folder, of_all, features_of):
     """Each video's `features_of(row, crops_path, alignment_path)` into one HDF5 file, with the attributes `of_all`."""
-    with whole(path) as partial, h5py.File(partial, "w") as file:
+    with whole(path) as unfinished, h5py.File(unfinished, "w") as file:
         for row in videos.itertuples():
             crops_path = faces_folder / "crops" / f"{row.video_id}{crops.CROPS_SUFFIX}"
             alignment_path = faces_folder / "alignment" / f"{row.video_id}.csv"
-            features, valid, precision = features_of(row, crops_path, alignment_path)
-            attributes = {**of_all, "source_sha256": sha256(crops_path), "precision": precision}
+            features, valid = features_of(row, crops_path, alignment_path)
+            attributes = {**of_all, "source_sha256": sha256(crops_path)}
             cache.write_group(file, row.video_id, cache.Features(features, valid, attributes))

@@ -120,6 +120,7 @@ def run(videos, faces_folder, gap, path, settings):
         "weights_sha256": "none",
         "weights_origin": recipe,
         "input_size": settings["work_size"],
+        "backend": "opencv",
         "precision": "fp32",
         "version": __version__,
     }

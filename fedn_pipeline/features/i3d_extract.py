@@ -7,6 +7,7 @@ first face where there is none before); a repeated picture does not move.
 """
 
 from collections import deque
+from functools import partial
 
 import cv2
 import numpy as np
@@ -82,13 +83,12 @@ def embed(clips, networks, batch_size, precision, device):
     return np.concatenate(outputs)
 
 
-def video_features(row, crops_path, alignment_path, networks, settings, device):
-    """`(features [clips, 2048] float16, valid [clips] bool, precision)` of one video (`row` of videos.csv).
+def video_features(row, crops_path, alignment_path, networks, settings, precision, device):
+    """`(features [clips, 2048] float16, valid [clips] bool)` of one video (`row` of videos.csv).
 
     valid: at least `i3d.min_face_share` of the clip's steps show a face; any other clip is not computed, its row is 0.
     """
     own, side = settings["i3d"], settings["backbone"]["input_size"]
-    precision = compute.choose_precision(settings["backbone"]["precision"], device)
     has_face, n_read = extract.faces_seen(row, alignment_path)
     if crops.n_frames(crops_path) != n_read:
         raise InputError(f"{crops_path}: {crops.n_frames(crops_path)} crops, its alignment has {n_read} rows")
@@ -109,7 +109,7 @@ def video_features(row, crops_path, alignment_path, networks, settings, device):
     if not np.isfinite(features).all():
         clip = np.argwhere(~np.isfinite(features))[0][0]
         raise FloatingPointError(f"{crops_path}: features are not finite (clip {clip})")
-    return features, valid, precision
+    return features, valid
 
 
 def run(videos, faces_folder, weights, path, settings):
@@ -119,6 +119,7 @@ def run(videos, faces_folder, weights, path, settings):
     """
     own = settings["i3d"]
     device = compute.prepare(0, settings["backbone"]["threads"])
+    precision = compute.choose_precision(settings["backbone"]["precision"], device)
     cv2.setNumThreads(settings["backbone"]["threads"])
     networks = {name: network.to(device) for name, network in i3d.load(weights).items()}
     of_all = {
@@ -129,6 +130,9 @@ def run(videos, faces_folder, weights, path, settings):
         "input_size": settings["backbone"]["input_size"],
         "flow_method": own["flow_method"],
         "flow_bound": own["flow_bound"],
+        "backend": "torch",
+        "precision": precision,
         "version": __version__,
     }
-    extract.write(path, videos, faces_folder, of_all, lambda *video: video_features(*video, networks, settings, device))
+    of_one = partial(video_features, networks=networks, settings=settings, precision=precision, device=device)
+    extract.write(path, videos, faces_folder, of_all, of_one)

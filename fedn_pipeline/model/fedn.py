@@ -117,10 +117,10 @@ class FEDN(nn.Module):
         return self.detect(self.segments.literal(x) if literal and not self.clips else self.segments(x))
 
     def of_windows(self, features, index):
-        """`forward(features[index])` by `model.segment_form`; features `[all rows, D]`, index `[B, rows_read]`."""
+        """`forward` of rows `[B, rows_read]` of features `[all rows, D]`, by `model.segment_form`."""
         if self.form == "shared":
             return self.detect(shared_segments.embed(self, features, index))
-        return self(features[index], literal=self.form == "literal")
+        return self(features[index].float(), literal=self.form == "literal")
 
     def detect(self, segments):
         """Segment embeddings `[B, N, E]` -> what `forward` returns."""

@@ -15,14 +15,14 @@ from torch.nn import functional as F
 def embed(network, features, index):
     """`[B, N, E]`, what `network` makes of `features[index]` up to its segments, to float rounding.
 
-    features `[all rows, D]`; index `[B, rows of a window]`.
+    features `[all rows, D]`, float16 or float32; index `[B, rows of a window]`.
     """
     fusion = network.segments
     frames, stride = (1, 1) if network.clips else (fusion.frames, fusion.stride)
     read = index.unfold(1, frames, stride)  # [B, N, T]: the rows that each segment reads
     distinct, segment = torch.unique(read.flatten(0, 1), dim=0, return_inverse=True)  # [n, T], [B*N]
     rows, place = torch.unique(distinct, return_inverse=True)  # [F], [n, T]
-    x = network.input_norm(features[rows])
+    x = network.input_norm(features[rows].float())
     embedded = fusion(x)[place[:, 0]] if network.clips else _fuse(fusion, x, place)
     return embedded.index_select(0, segment).unflatten(0, read.shape[:2])
 

@@ -1,10 +1,12 @@
 """One fold's data in memory: all its features as one tensor, its windows as index lists, its targets.
 
-Loaded once per fold from the merged feature cache; batches are gathered by index (model.md, "Shapes").
+Read once per fold from the merged feature cache, in half precision as cached and on the device; batches are gathered by
+index and made float32, which is exact, as they are read (model.md, "Shapes").
 """
 
 from dataclasses import dataclass
 
+import h5py
 import numpy as np
 import pandas as pd
 import torch
@@ -16,8 +18,8 @@ from fedn_pipeline.training import windows as windowing
 
 @dataclass
 class Videos:
-    """V videos: ids; n_steps [V] on the 30 fps axis; features [sum of n_steps / row_stride, D] float32, end to end;
-    valid: id -> [n_steps] bool; row_stride: frames from one row of features to the next (2 for clips)."""
+    """V videos: ids; n_steps [V] on the 30 fps axis; features [sum of n_steps / row_stride, D], end to end, float16
+    as cached; valid: id -> [n_steps] bool; row_stride: frames from one row of features to the next (2 for clips)."""
 
     ids: tuple
     n_steps: np.ndarray
@@ -32,14 +34,36 @@ class Videos:
         return cut, torch.from_numpy(index).to(self.features.device)
 
 
-def load(features_path, ids, device):
-    """Features of the videos `ids` as one tensor on `device`."""
-    entries = {video: cache.read(features_path, video) for video in ids}
-    features = np.concatenate([entry.features for entry in entries.values()]).astype(np.float32)
-    row_stride = int(next(iter(entries.values())).attributes["frame_stride"])  # a cache holds one backbone's features
-    valid = {video: np.repeat(entry.valid, row_stride) for video, entry in entries.items()}
-    n_steps = np.array([len(steps) for steps in valid.values()])
-    return Videos(tuple(ids), n_steps, torch.from_numpy(features).to(device), valid, row_stride)
+def load(features_path, roles, device):
+    """The Videos of each role, `{role: ids}` -> `{role: Videos}`: their features are parts of one tensor on `device`.
+
+    Videos are read one by one, so that no second copy of all is in memory. Raises InputError naming file and video.
+    """
+    n_rows, width = _sizes(features_path, [video for ids in roles.values() for video in ids])
+    features = torch.empty(sum(n_rows.values()), width, dtype=torch.float16, device=device)
+    of_roles = features.split([sum(n_rows[video] for video in ids) for ids in roles.values()])
+    loaded = {}
+    for (role, ids), part in zip(roles.items(), of_roles, strict=True):
+        valid = {}
+        for video, place in zip(ids, part.split([n_rows[video] for video in ids]), strict=True):
+            entry = cache.read(features_path, video)
+            row_stride = int(entry.attributes["frame_stride"])  # a cache holds one backbone's features
+            place.copy_(torch.from_numpy(entry.features))
+            valid[video] = np.repeat(entry.valid, row_stride)
+        n_steps = np.array([len(steps) for steps in valid.values()])
+        loaded[role] = Videos(tuple(ids), n_steps, part, valid, row_stride)
+    return loaded
+
+
+def _sizes(features_path, ids):
+    """Rows of each video, by id, and their width D."""
+    try:
+        with h5py.File(features_path) as file:
+            return {video: len(file[video]["features"]) for video in ids}, file[ids[0]]["features"].shape[1]
+    except (OSError, KeyError):
+        for video in ids:
+            cache.read(features_path, video)  # says what is wrong with which video
+        raise
 
 
 def events_on_feature_axis(events, others, videos, ids, classes):

@@ -36,10 +36,10 @@ def _raw(network, loaded, videos, settings, device):
     return raw
 
 
-def _load(features_path, ids, settings, device):
-    """Features of videos, which must be of the kind that the network reads."""
-    loaded = data.load(features_path, ids, device)
-    found = loaded.row_stride, loaded.features.shape[1]
+def _load(features_path, parts, settings, device):
+    """Features of a Split's videos, by role, which must be of the kind that the network reads."""
+    loaded = data.load(features_path, {role: getattr(parts, role) for role in ("train", "held_out", "test")}, device)
+    found = loaded["train"].row_stride, loaded["train"].features.shape[1]
     wanted = row_stride(settings["windows"], settings["model"]), settings["model"]["feature_width"]
     if found != wanted:
         raise InputError(
@@ -60,8 +60,7 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
     label = f"without {held_out}"
     classes = emotions_of_fold(events, parts, label) if settings["model"]["recognition"] else [EXPRESSION]
     names = outputs.names(classes, settings["model"])
-    roles = ("train", "held_out", "test")
-    loaded = {role: _load(features_path, getattr(parts, role), settings, device) for role in roles}
+    loaded = _load(features_path, parts, settings, device)
     truth = {
         name: data.events_on_feature_axis(events, others, videos, loaded[name].ids, classes)
         for name in ("train", "held_out")

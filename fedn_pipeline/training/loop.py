@@ -7,6 +7,7 @@ or gradient that is not finite, stop it with their cause.
 
 import math
 import sys
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,17 +19,25 @@ from fedn_pipeline.model import fedn, geometry
 from fedn_pipeline.training import losses, targets, windows
 
 
-def _prepare(videos, events, settings, generator=None):
-    """Index rows `[W, frames]`, Targets and Geometry of a set of videos; with a generator, of its training windows."""
+def prepare(videos, events, settings, generator=None):
+    """Index rows `[W, frames]`, Targets and Geometry of a set of videos: of its training windows, which the generator
+    draws, or, without one, of those of the held-out loss, spread evenly. All but Geometry are on the features' device.
+    """
     cut, index = videos.windows(settings["windows"], settings["windows"]["train_stride"])
     annotations = windows.annotate(cut, events, settings["windows"])
-    chosen = np.arange(len(cut))
-    if generator is not None:
+    if generator is None:
+        n = min(len(cut), settings["training"]["held_out_windows"])
+        chosen = np.arange(n) * len(cut) // n
+    else:
         chosen = windows.choose_training(annotations, settings["windows"], generator)
         if not any(len(annotations[i].targets) for i in chosen):
             raise InputError("events.csv: no training window holds an expression; see also windows.*")
     grid = geometry.build(settings["windows"], settings["model"])
-    assigned = targets.assign_all([annotations[i] for i in chosen], grid, settings["model"], settings["training"])
+    # `annotate` says "no event" with one object, which most windows share: one assignment serves them all.
+    distinct = {id(annotations[i]): annotations[i] for i in chosen}
+    place = {key: number for number, key in enumerate(distinct)}
+    assigned = targets.assign_all(list(distinct.values()), grid, settings["model"], settings["training"])
+    assigned = assigned.select(torch.tensor([place[id(annotations[i])] for i in chosen])).to(index.device)
     return index[torch.from_numpy(chosen).to(index.device)], assigned, grid
 
 
@@ -80,9 +89,8 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
 
     # 1. Windows, targets and the order in which they are seen.
     generator = np.random.default_rng(seed)
-    index, assigned, grid = _prepare(videos, events, settings, generator)
-    held_index, held_assigned, _ = _prepare(held_out_videos, held_out_events, settings)
-    assigned, held_assigned = assigned.to(device), held_assigned.to(device)
+    index, assigned, grid = prepare(videos, events, settings, generator)
+    held_index, held_assigned, _ = prepare(held_out_videos, held_out_events, settings)
     positive_windows = int((assigned.classes >= 0).any(1).sum())
     if not positive_windows:
         raise InputError("events.csv: no prediction answers for any expression; see model.level_ranges, anchor_widths")
@@ -107,23 +115,24 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
     def held_out_loss():
         network.eval()
         with torch.no_grad():
-            total, weight = 0.0, 0
+            total, weight = torch.zeros((), dtype=torch.float64, device=device), 0
             for first in range(0, len(held_index), batch):
                 part = slice(first, first + batch)
                 loss, parts = loss_of(held_index[part], held_out_videos.features, held_assigned.select(part))
-                positives = int(parts["positives"])
-                total, weight = total + float(loss) * max(1, positives), weight + positives
+                total += loss.double() * parts["positives"].clamp(min=1)
+                weight += parts["positives"]
         network.train()
-        if not math.isfinite(total):
-            raise FloatingPointError(f"{label}: after step {step}: held-out loss {total}; are those features finite?")
-        return total / max(1, weight)
+        mean = total.item() / max(1, int(weight))
+        if not math.isfinite(mean):
+            raise FloatingPointError(f"{label}: after step {step}: held-out loss {mean}; are those features finite?")
+        return mean
 
     # 3. Steps.
-    rows, sums, order, met, empty_passes = [], {}, np.zeros(0, dtype=np.int64), 0, 0
+    rows, sums, order, met, empty_passes = [], {}, index.new_zeros(0), 0, 0
     for step in tqdm(range(n_steps), desc=f"train {label}", unit="step"):
         if len(order) < batch:
-            order = generator.permutation(len(index))
-        chosen, order = torch.from_numpy(order[:batch]).to(device), order[batch:]
+            order = torch.from_numpy(generator.permutation(len(index))).to(device)
+        chosen, order = order[:batch], order[batch:]
         rate = learning_rate(step, n_steps, training)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -131,7 +140,7 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
         optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), training["gradient_norm"])
-        if not torch.isfinite(loss) or not torch.isfinite(norm):
+        if not torch.isfinite(loss.detach() + norm):  # the step's one look at the device
             cause = _cause(videos.features[index[chosen]], parts, network)
             raise FloatingPointError(
                 f"{label}: step {step}: not finite: {cause} (loss {loss.item()}, gradient norm {norm.item()})"
@@ -174,7 +183,8 @@ def predict(network, videos, settings, device):
             raw, logits = network.of_windows(videos.features, rows)
         outputs.append((geometry.decode(raw.float(), grid).cpu().numpy(), logits.float().cpu().numpy()))
     spans, logits = (np.concatenate(part) for part in zip(*outputs, strict=True))
+    ends = np.searchsorted(cut.video, np.arange(len(videos.ids) + 1))  # windows are sorted by video
     return {
-        video: (cut.start[cut.video == number], spans[cut.video == number], logits[cut.video == number])
-        for number, video in enumerate(videos.ids)
+        video: (cut.start[first:end], spans[first:end], logits[first:end])
+        for video, (first, end) in zip(videos.ids, pairwise(ends), strict=True)
     }

@@ -8,11 +8,11 @@ from fedn_pipeline.features import cache
 from fedn_pipeline.files import InputError, sha256
 
 
-def write(path, videos, weights="w"):
+def write(path, videos, weights="w", **other):
     with h5py.File(path, "w") as file:
         for number, video in enumerate(videos):
             features = np.random.default_rng(number).normal(size=(150 + number, 512)).astype(np.float16)
-            attributes = {"weights_sha256": weights, "precision": "fp32", "version": "0", "frame_stride": 1}
+            attributes = {"weights_sha256": weights, "precision": "fp32", "version": "0", "frame_stride": 1, **other}
             cache.write_group(file, video, cache.Features(features, np.arange(150 + number) % 7 != 0, attributes))
 
 
@@ -30,7 +30,8 @@ def test_round_trip_through_merge(merged):
     wanted = np.random.default_rng(1).normal(size=(151, 512)).astype(np.float16)
     assert np.array_equal(entry.features, wanted)
     assert cache.provenance(merged) == {
-        "backbone": "net", "weights_sha256": "w", "weights_origin": "unknown", "precision": "fp32", "version": "0",
+        "backbone": "net", "weights_sha256": "w", "weights_origin": "unknown", "backend": "unknown",
+        "precision": "fp32", "version": "0",
     }  # fmt: skip
 
 
@@ -58,6 +59,14 @@ def test_mixed_weights_are_refused(tmp_path):
     with pytest.raises(InputError, match="parts differ in weights_sha256"):
         cache.merge([tmp_path / "p0.h5", tmp_path / "p1.h5"], tmp_path / "net.h5")
     assert not (tmp_path / "net.h5").exists()
+
+
+@pytest.mark.parametrize(("key", "values"), [("backend", ["openvino", "torch"]), ("precision", ["bf16", "fp32"])])
+def test_mixed_backends_and_precisions_are_refused(tmp_path, key, values):
+    for name, value in zip("ab", values, strict=True):
+        write(tmp_path / f"{name}.h5", [name], **{key: value})
+    with pytest.raises(InputError, match=rf"parts differ in {key}: \['{values[0]}', '{values[1]}'\]"):
+        cache.merge([tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "net.h5")
 
 
 def test_video_in_two_parts_and_unreadable_files_are_refused(tmp_path):

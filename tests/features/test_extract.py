@@ -1,5 +1,8 @@
-"""Features of real videos and of one without a face, on the 30 fps axis."""
+"""Features of real videos and of one without a face, on the 30 fps axis; reading ahead of the network."""
 
+import threading
+
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +14,7 @@ from fedn_pipeline.faces import alignment, crops
 from fedn_pipeline.features import backbone, cache, extract
 from fedn_pipeline.files import InputError, sha256
 
-SETTINGS = config.validate({"backbone": {"input_size": 64, "precision": "fp32"}})
+SETTINGS = config.validate({"backbone": {"input_size": 64, "backend": "torch", "precision": "fp32"}})
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,8 @@ def test_real_videos(real_faces, weights, tmp_path):
     assert (same == (np.diff(source) == 0)).all()
     assert default.attributes["weights_sha256"] == sha256(weights)
     assert default.attributes["source_sha256"] == sha256(folder / f"crops/default{crops.CROPS_SUFFIX}")
-    assert (default.attributes["precision"], default.attributes["input_size"]) == ("fp32", 64)
+    chosen = {key: default.attributes[key] for key in ("backend", "precision", "input_size")}
+    assert chosen == {"backend": "torch", "precision": "fp32", "input_size": 64}
 
 
 def stage_files(folder, status):
@@ -49,7 +53,7 @@ def stage_files(folder, status):
     similarities[missing], points[missing] = np.nan, np.nan
     found = alignment.table(points, similarities, np.array(status, dtype=object), np.zeros(len(status), dtype=bool))
     alignment.write(folder / "alignment/v.csv", found)
-    images = (np.full((224, 224, 3), 0 if gone else 10 * number, np.uint8) for number, gone in enumerate(missing))
+    images = (np.full((224, 224, 3), 0 if gone else 10 * number % 256, np.uint8) for number, gone in enumerate(missing))
     crops.write(folder / f"crops/v{crops.CROPS_SUFFIX}", images, 30.0, SETTINGS["faces"])
 
 
@@ -90,3 +94,98 @@ def test_tail_of_a_video_cut_short_has_no_face(weights, tmp_path, capsys):
     entry = cache.read(tmp_path / "f.h5", "v")
     assert entry.valid.tolist() == [True] * 4 + [False] * 2 and (entry.features[4:] == 0).all()
     assert "v: cut short, 4 of 6 frames" in capsys.readouterr().out
+
+
+def readers():
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+
+
+def test_items_come_in_order_and_at_most_so_many_ahead():
+    taken, given = [], []
+
+    def items():
+        for number in range(10):
+            taken.append((number, len(given)))
+            yield number
+
+    for number in extract.ahead(items(), 3):
+        given.append(number)
+    assert given == list(range(10))
+    assert all(number <= given_before + 3 for number, given_before in taken)
+    assert not readers()
+
+
+def test_the_reader_reads_while_an_item_is_in_use():
+    read = threading.Event()
+
+    def items():
+        yield 0
+        read.set()
+        yield 1
+
+    first = next(found := extract.ahead(items(), 1))
+    assert first == 0 and read.wait(timeout=60)
+    assert list(found) == [1]
+
+
+def test_errors_of_the_reader_are_raised_with_their_cause_after_what_came_before():
+    def items():
+        yield 1
+        try:
+            raise OSError("disk gone")
+        except OSError as error:
+            raise InputError("v.mp4: crop 1 cannot be decoded") from error
+
+    found = extract.ahead(items(), 2)
+    assert next(found) == 1
+    with pytest.raises(InputError, match="crop 1 cannot be decoded") as caught:
+        next(found)
+    assert isinstance(caught.value.__cause__, OSError)
+    assert not readers()
+
+
+def test_the_reader_ends_when_its_user_fails():
+    closed = []
+
+    def items():
+        try:
+            yield from range(1000)
+        finally:
+            closed.append(True)
+
+    def fail():
+        for _ in extract.ahead(items(), 2):
+            raise KeyError("network")
+
+    with pytest.raises(KeyError):
+        fail()
+    assert closed and not readers()
+
+
+def test_damaged_crops_are_named_by_the_stage(weights, tmp_path):
+    stage_files(tmp_path, ["tracked"] * 80)
+    path = tmp_path / f"crops/v{crops.CROPS_SUFFIX}"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"v\.mp4"):
+        extract.run(table("v", 80, 30.0), tmp_path, weights, tmp_path / "f.h5", SETTINGS["backbone"])
+    assert not (tmp_path / "f.h5").exists() and not readers()
+
+
+def test_the_features_are_those_of_the_frames_one_after_the_other(weights, tmp_path, monkeypatch):
+    """Reading ahead changes no byte: batches of a video, the last one short, through the network of `backbone`."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    status = ["tracked"] * 40 + ["missing"] * 3 + ["tracked"] * 30
+    stage_files(tmp_path, status)
+    extract.run(table("v", 73, 30.0), tmp_path, weights, tmp_path / "f.h5", SETTINGS["backbone"])
+    network, settings = backbone.load(weights), SETTINGS["backbone"]
+    every = [
+        cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA) for image in crops.read(tmp_path / "crops/v.mp4")
+    ]
+    shown = [image for image, state in zip(every, status, strict=True) if state != "missing"]
+    with torch.inference_mode():
+        parts = [
+            network(backbone.normalise(np.stack(shown[start : start + 32]), settings["mean"], settings["std"])).numpy()
+            for start in range(0, len(shown), 32)
+        ]
+    entry = cache.read(tmp_path / "f.h5", "v")
+    assert np.array_equal(entry.features[entry.valid], np.concatenate(parts).astype(np.float16))

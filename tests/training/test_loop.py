@@ -1,5 +1,6 @@
 """Training that can be trusted: it stops with its cause, it names silent levels, and every head learns."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from fedn_pipeline import compute, config
 from fedn_pipeline.detection import candidates
 from fedn_pipeline.files import InputError
 from fedn_pipeline.model import outputs
-from fedn_pipeline.training import data, loop, losses, predictions
+from fedn_pipeline.training import data, loop, losses, predictions, targets, windows
 
 STEPS, WIDTH, CLASSES = 260, 64, ["anger", "happiness"]
 EVENTS = np.array([[20.0, 44], [90, 135], [180, 210]]), np.array([0, 1, 0])
@@ -88,6 +89,38 @@ def test_forms_of_the_segments_train_and_predict_alike(rates):
         assert (loss, held_out_loss) == pytest.approx(runs[0][:2], rel=1e-4)
         for ours, literal in zip(predicted["v1"], runs[0][2]["v1"], strict=True):
             np.testing.assert_allclose(ours, literal, atol=1e-2, rtol=1e-3)
+
+
+@pytest.mark.parametrize("form", ["shared", "per_window"])
+def test_half_precision_features_give_the_bytes_of_the_same_numbers_in_float32(form):
+    """As the cache holds them: float16 becomes float32 where it is read, without loss."""
+    chosen, videos, held_out, runs = settings(3, {"segment_form": form}), planted(), planted(1), []
+    for of in (torch.Tensor.half, lambda features: features.half().float()):
+        ours, theirs = (dataclasses.replace(v, features=of(v.features)) for v in (videos, held_out))
+        network, log = train(chosen, ours, held_out=theirs)
+        runs.append((log, [p.tobytes() for part in loop.predict(network, ours, chosen, CPU).values() for p in part]))
+    assert runs[0] == runs[1]
+
+
+def test_windows_of_the_held_out_loss_are_spread_evenly_over_all_of_them():
+    every, some = settings(1, held_out_windows=30), settings(1, held_out_windows=5)
+    index, assigned, _ = loop.prepare(planted(), [EVENTS] * 3, every)
+    few, theirs, _ = loop.prepare(planted(), [EVENTS] * 3, some)
+    assert len(index) == 30 and few.tolist() == index[::6].tolist()  # 10 windows of each of 3 videos
+    assert torch.equal(theirs.classes, assigned.classes[::6]) and torch.equal(theirs.intervals, assigned.intervals[::6])
+
+
+def test_targets_of_training_windows_are_those_of_each_window_alone():
+    """Windows without an event share one assignment; they are most of a sparse video's."""
+    chosen, events = settings(1), (EVENTS[0][:1], EVENTS[1][:1])
+    index, assigned, grid = loop.prepare(planted(), [events] * 3, chosen, np.random.default_rng(0))
+    cut, every = planted().windows(chosen["windows"], chosen["windows"]["train_stride"])
+    annotations = windows.annotate(cut, [events] * 3, chosen["windows"])
+    numbers = [every.tolist().index(rows) for rows in index.tolist()]
+    assert sum(not len(annotations[i].targets) for i in numbers) > 1
+    for place, number in enumerate(numbers):
+        spans, classes = targets.assign(annotations[number], grid, chosen["model"], chosen["training"])
+        assert torch.equal(assigned.intervals[place], spans) and torch.equal(assigned.classes[place], classes)
 
 
 def test_learning_curve_does_not_disturb_training():

@@ -1,6 +1,9 @@
 # Functions of all stages: resolved settings, the table of videos, the code that each stage depends on.
+import gc
 import json
+import os
 import re
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -9,17 +12,24 @@ from fedn_pipeline import sources
 from fedn_pipeline.dataset import search
 from fedn_pipeline.cascades.gap import gap_of
 from fedn_pipeline.dataset.tables import ground_truth, of_label_set, read_events, read_videos
-from fedn_pipeline.faces import openface_run
 from fedn_pipeline.files import InputError
 from fedn_pipeline.training import split
 from snakemake.exceptions import WorkflowError
 
+gc.set_threshold(100_000)  # to look for garbage in a graph of jobs again and again takes a tenth of a dry run
 CONFIG = Path(workflow.basedir).parent / "config"
+# Slots of the GPU that a job of the network takes (the profile has their number); none on a machine without one, so that
+# nothing is limited there. A driver brings its command; asking torch would take as long as 300 jobs.
+GPU_SLOTS = int(
+    os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1") and any(map(shutil.which, ("nvidia-smi", "rocm-smi")))
+)
 EXPERIMENTS = sorted(path.stem for path in (CONFIG / "experiments").glob("*.yaml"))
 FOLD = "results/{dataset}/{labels}/{experiment}/seed{seed}/folds/{held_out}"
 THRESHOLD = ("evaluation.iou", "evaluation.fallback_threshold")  # what choosing a threshold depends on
 READING = ("dataset.missing_offset", "dataset.strict", "dataset.fps")  # what a reader depends on, beside its root
-EMBEDDING = tuple(f"backbone.{key}" for key in ("input_size", "precision", "batch_size", "threads", "mean", "std"))
+EMBEDDING = tuple(
+    f"backbone.{key}" for key in ("input_size", "backend", "precision", "batch_size", "threads", "mean", "std")
+)
 I3D = (
     *(f"backbone.{key}" for key in ("input_size", "precision", "threads")),
     *(f"i3d.{key}" for key in configuration.validate({})["i3d"] if key not in ("rgb", "flow")),
@@ -51,7 +61,7 @@ def resolved(dataset, experiment=None):
         raise WorkflowError(
             f"config/experiments/{experiment}.yaml: {changed} cannot differ by experiment, only by data set"
         )
-    if every["folds"]["method"] != configuration.method(CONFIG, experiment):
+    if every["folds"]["method"] != method(experiment):
         raise WorkflowError(f"folds.method can only be set in config/experiments/{experiment}.yaml")
     return every
 
@@ -59,14 +69,21 @@ def resolved(dataset, experiment=None):
 def settings(*places):
     """A params function: JSON of the named sections and `section.key`s only, so that no other key triggers a re-run."""
 
-    def of(wildcards):
-        every, chosen = resolved(wildcards.dataset, wildcards.get("experiment")), {}
+    @cache
+    def of(dataset, experiment):
+        every, chosen = resolved(dataset, experiment), {}
         for place in places:
             section, _, key = place.partition(".")
             chosen.setdefault(section, {}).update({key: every[section][key]} if key else every[section])
         return json.dumps(chosen, sort_keys=True)
 
-    return of
+    return lambda wildcards: of(wildcards.dataset, wildcards.get("experiment"))
+
+
+@cache
+def method(experiment):
+    """`folds.method` of an experiment."""
+    return configuration.method(CONFIG, experiment)
 
 
 @cache
@@ -75,45 +92,39 @@ def code(place):
     return sources.digest(place)
 
 
+# The tables of the checkpoint `dataset`. Until it has made them, `get` raises what Snakemake understands; after that they
+# stay as they are while this process lives, so each is read once, however many jobs ask.
 @cache
-def _read_videos(path, _time):
-    return read_videos(path)
-
-
-@cache
-def _rows(path, time):
-    return {row.video_id: row for row in _read_videos(path, time).itertuples()}
-
-
-@cache
-def _read_events(path, _time):
-    return read_events(path, videos(path.parent.name))
-
-
 def videos(dataset):
-    """videos.csv as a table, once the checkpoint `dataset` has made it."""
-    path = Path(checkpoints.dataset.get(dataset=dataset).output.videos)
-    return _read_videos(path, path.stat().st_mtime_ns)
+    """videos.csv as a table."""
+    return read_videos(checkpoints.dataset.get(dataset=dataset).output.videos)
 
 
+@cache
 def rows(dataset):
-    """The rows of videos.csv by video_id: one is looked up per job."""
-    path = Path(checkpoints.dataset.get(dataset=dataset).output.videos)
-    return _rows(path, path.stat().st_mtime_ns)
+    """The rows of videos.csv by video_id."""
+    return {row.video_id: row for row in videos(dataset).itertuples()}
 
 
+@cache
+def events(dataset):
+    """events.csv as a table."""
+    return read_events(checkpoints.dataset.get(dataset=dataset).output.events, videos(dataset))
+
+
+@cache
 def groups(dataset, experiment):
     """The folds of an experiment: the held-out values of its group column."""
-    path = Path(checkpoints.dataset.get(dataset=dataset).output.videos)
-    return _groups(dataset, experiment, path.stat().st_mtime_ns)
-
-
-@cache
-def _groups(dataset, experiment, _time):
     check_emotions(dataset, experiment)
     every = resolved(dataset, experiment)
+    folds = every["folds"]
+    return _groups(dataset, folds["group"], tuple(folds["held_out"] or ()), every["training"]["held_out_fraction"])
+
+
+@cache  # experiments share it
+def _groups(dataset, group, held_out, fraction):
     try:
-        return split.check(videos(dataset), every["folds"], every["training"]["held_out_fraction"])
+        return split.check(videos(dataset), {"group": group, "held_out": list(held_out)}, fraction)
     except InputError as error:
         raise WorkflowError(f"data/{dataset}/{error}") from error
 
@@ -121,16 +132,15 @@ def _groups(dataset, experiment, _time):
 def check_emotions(dataset, experiment):
     """Recognition needs emotions: said before anything is computed, not by the folds at the end."""
     every = resolved(dataset, experiment)
-    path = Path(checkpoints.dataset.get(dataset=dataset).output.events)
     method = every["folds"]["method"]
     if method in ("chance", "classic") or (method == "fedn" and not every["model"]["recognition"]):
         return
-    events = _read_events(path, path.stat().st_mtime_ns)
-    chosen = events[events.label_set.isin(["", every["dataset"]["labels"]])]
+    chosen = events(dataset)
+    chosen = chosen[chosen.label_set.isin(["", every["dataset"]["labels"]])]
     if len(chosen) and not (chosen.emotion != "").any():
         raise WorkflowError(
-            f"{path}: no expression names an emotion: results/{dataset}/logs/dataset.log says which file is missing; "
-            f"to spot only, set model: {{recognition: false}} in config/datasets/{dataset}.yaml"
+            f"data/{dataset}/events.csv: no expression names an emotion: results/{dataset}/logs/dataset.log says which "
+            f"file is missing; to spot only, set model: {{recognition: false}} in config/datasets/{dataset}.yaml"
         )
 
 
@@ -144,10 +154,13 @@ def datasets(condition):
     return "|".join(name for name in names if condition(resolved(name))) or "(?!)"
 
 
+@cache
 def root(dataset):
     """The folder of the raw release; the demo renders its own."""
     if resolved(dataset)["dataset"]["reader"] == "demo":
         return Path(f"data/{dataset}")
+    if resolved(dataset)["dataset"]["reader"] == "rehearsal":
+        raise WorkflowError(f"{dataset}: a rehearsal has no pictures; results/{dataset}_table.csv is all that it gives")
     folder = resolved(dataset)["dataset"]["root"]
     if folder is None:
         raise WorkflowError(f"config/datasets/{dataset}.yaml: dataset.root is empty: give the folder of your copy")
@@ -183,6 +196,8 @@ def aligner(wildcards):
     """Which aligner a data set uses; one that cannot start stops the run before anything is computed."""
     every = resolved(wildcards.dataset)
     if every["faces"]["aligner"] == "openface":
+        from fedn_pipeline.faces import openface_run  # its imports take as long as 200 jobs
+
         try:
             openface_run.program(every["openface"], [])
         except InputError as error:
@@ -242,7 +257,7 @@ def excluded(wildcards):
 
 def by_method(*methods):
     """Experiments of these methods, as a wildcard constraint."""
-    return "|".join(re.escape(name) for name in EXPERIMENTS if configuration.method(CONFIG, name) in methods)
+    return "|".join(re.escape(name) for name in EXPERIMENTS if method(name) in methods)
 
 
 def cascade_sources(wildcards):
@@ -252,9 +267,8 @@ def cascade_sources(wildcards):
     whole, cascade = every["folds"]["method"] == "str", every["cascade"]
     if whole or cascade["recogniser"] == "str":
         section = every["dataset"]
-        path = Path(checkpoints.dataset.get(dataset=dataset).output.events)
-        events = of_label_set(_read_events(path, path.stat().st_mtime_ns), section["labels"], path)
-        truth, _ = ground_truth(events, section["expression_types"])
+        chosen = of_label_set(events(dataset), section["labels"], f"data/{dataset}/events.csv")
+        truth, _ = ground_truth(chosen, section["expression_types"])
         found["flow"] = f"data/{dataset}/flow/gap{gap_of(videos(dataset), truth, wildcards.held_out, every)}.h5"
     if not whole:
         found["features"] = features

@@ -12,6 +12,8 @@ checkpoint dataset:
         "results/{dataset}/logs/dataset.log",
     benchmark:
         "results/{dataset}/benchmarks/dataset.tsv"
+    wildcard_constraints:
+        dataset=datasets(lambda every: every["dataset"]["reader"] != "rehearsal"),
     resources:
         mem_mb=1000,
     params:
@@ -63,3 +65,25 @@ rule demo_stills:
         settings=settings("demo"),
     shell:
         "fedn-pipeline dataset demo --out {params.folder} --part stills" " --settings {params.settings:q} > {log} 2>&1"
+
+
+checkpoint rehearsal:
+    output:
+        videos="data/{dataset}/videos.csv",
+        events="data/{dataset}/events.csv",
+        issues="data/{dataset}/data_issues.csv",
+        features="data/{dataset}/features/resnet18.h5",
+    log:
+        "results/{dataset}/logs/rehearsal.log",
+    benchmark:
+        "results/{dataset}/benchmarks/rehearsal.tsv"
+    wildcard_constraints:
+        dataset=datasets(lambda every: every["dataset"]["reader"] == "rehearsal"),
+    resources:
+        mem_mb=1000,
+    params:
+        code=code("rehearsal.py"),
+        folder=lambda wildcards, output: Path(output.videos).parent,
+        settings=settings("rehearsal"),
+    shell:
+        "fedn-pipeline rehearse --out {params.folder} --settings {params.settings:q} > {log} 2>&1"

@@ -17,6 +17,7 @@ rule pretrain:
     threads: lambda wildcards: resolved(wildcards.dataset)["pretrain"]["threads"]
     resources:
         mem_mb=3000,
+        gpu_slots=GPU_SLOTS,
     params:
         code=code("features/pretrain.py"),
         folder=lambda wildcards, input: Path(input.stills).parent if input.stills.endswith(".csv") else input.stills,
@@ -88,6 +89,7 @@ rule features_part:
     threads: lambda wildcards: resolved(wildcards.dataset)["backbone"]["threads"]
     resources:
         mem_mb=3000,
+        gpu_slots=GPU_SLOTS,
     params:
         code=lambda wildcards: code("features/i3d_extract.py" if wildcards.backbone == "i3d" else "features/extract.py"),
         only=part_videos,
@@ -108,6 +110,8 @@ rule features:
         "results/{dataset}/logs/features/{backbone}.log",
     benchmark:
         "results/{dataset}/benchmarks/features/{backbone}.tsv"
+    wildcard_constraints:
+        dataset=datasets(lambda every: every["dataset"]["reader"] != "rehearsal"),
     resources:
         mem_mb=1000,
     params:

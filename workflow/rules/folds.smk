@@ -23,6 +23,7 @@ rule folds:
     threads: lambda wildcards: resolved(wildcards.dataset, wildcards.experiment)["training"]["threads"]
     resources:
         mem_mb=3000,
+        gpu_slots=GPU_SLOTS,
     params:
         code=code("training/fold.py"),
         folder=subpath(output[0], parent=True),
@@ -105,6 +106,7 @@ rule cascade:
     threads: lambda wildcards: resolved(wildcards.dataset, wildcards.experiment)["training"]["threads"]
     resources:
         mem_mb=3000,
+        gpu_slots=GPU_SLOTS,
     params:
         code=code("cascades/fold.py"),
         sources=cascade_arguments,

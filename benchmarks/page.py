@@ -1,0 +1,100 @@
+"""Run benchmarks one after the other and write what they say to docs/performance.md (`make bench`).
+
+    python benchmarks/page.py [--quick] [--out docs/performance.md] [NAME ...]
+
+Without names all of this folder run. A benchmark that fails stops the page: a number that is not there is no number.
+"""
+
+import argparse
+import ast
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from fedn_pipeline.files import write_text
+
+FOLDER = Path(__file__).parent
+NOT_MEASURING = ("common", "page")
+HEAD = """# How fast, against what
+
+Written by `make bench`, one section per script of `benchmarks/`; each claim is a ratio against a named alternative in
+the same run, above 1 (or the target) where ours is better. Ratios carry over to other machines better than times do.
+
+"""
+
+
+def machine():
+    """One line: what it was measured on."""
+    about = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    processor = next((line.partition(": ")[2] for line in about.splitlines() if "model name" in line), "unknown")
+    amx = "AMX" if torch.cpu._is_amx_tile_supported() else "no AMX"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{processor} ({amx}), {os.cpu_count()} cores, {memory:.0f} GiB, {gpu}; {versions}"
+
+
+def run(name, quick):
+    """`(printed text without the JSON lines, the JSON lines as dictionaries, seconds)` of one script."""
+    command = [sys.executable, str(FOLDER / f"{name}.py"), *(["--quick"] if quick else [])]
+    started = time.perf_counter()
+    lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    found = [json.loads(line) for line in lines if line.startswith('{"name"')]
+    if not found:
+        raise SystemExit(f"{name}: no line of JSON; every benchmark ends with one")
+    return "\n".join(line for line in lines if not line.startswith("{")), found, time.perf_counter() - started
+
+
+def verdict(entry):
+    """`met`, `missed`, or nothing to hold it against."""
+    if entry["ratio"] is None:
+        return "not measured"
+    if entry["target"] is None:
+        return ""
+    return "met" if entry["ratio"] >= entry["target"] else "**missed**"
+
+
+def number(value):
+    return "" if value is None else f"{value:.4g}"
+
+
+def section(name, text, found, taken):
+    """Markdown of one benchmark: its claim, its ratios, what it printed."""
+    claim = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))).splitlines()[0]
+    rows = [
+        f"| {entry['name']} | {number(entry['ours'])} | {number(entry['alternative'])} | {number(entry['ratio'])} "
+        f"| {number(entry['target'])} | {verdict(entry)} |"
+        for entry in found
+    ]
+    table = "\n".join(["| claim | ours | alternative | ratio | target | |", "|---|---|---|---|---|---|", *rows])
+    return f"## {name}\n\n{claim} `benchmarks/{name}.py`, {taken:.0f} s.\n\n{table}\n\n```\n{text.strip()}\n```\n"
+
+
+def main():
+    every = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in NOT_MEASURING)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(every)}; all without")
+    parser.add_argument("--quick", action="store_true", help="each within 60 s on 2 cores")
+    parser.add_argument("--out", type=Path, default=FOLDER.parent / "docs" / "performance.md")
+    options = parser.parse_args()
+    if unknown := sorted(set(options.names) - set(every)):
+        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(every)}")
+    sections = []
+    for name in options.names or every:
+        print(f"{name} ...", flush=True)
+        text, found, taken = run(name, options.quick)
+        print(text, flush=True)
+        sections.append(section(name, text, found, taken))
+    when = f"Measured {datetime.date.today():%Y-%m-%d}{' (--quick)' if options.quick else ''} on {machine()}.\n\n"
+    write_text(options.out, HEAD + when + "\n".join(sections))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""A fold's features: one tensor in half precision, each video read once, nothing lost on the way."""
+
+import tracemalloc
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from fedn_pipeline.features import cache
+from fedn_pipeline.files import InputError
+from fedn_pipeline.training import data
+
+LENGTHS = {"a": 300, "b": 170, "c": 64, "d": 201, "e": 250, "f": 130, "g": 299, "h": 1}
+ROLES = {"train": ("c", "a", "h", "g"), "held_out": ("d", "e"), "test": ("b", "f")}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def features(tmp_path):
+    """A merged cache of clips every 2 frames, some of them without a face."""
+    attributes = {"frame_stride": 2, "source_sha256": "", "weights_sha256": "", "precision": "fp32", "version": "0"}
+    random = np.random.default_rng(0)
+    with h5py.File(tmp_path / "part.h5", "w") as file:
+        for video, length in LENGTHS.items():
+            rows = random.normal(size=(length, 512)).astype(np.float16)
+            cache.write_group(file, video, cache.Features(rows, random.random(length) < 0.9, attributes))
+    cache.merge([tmp_path / "part.h5"], tmp_path / "clips.h5")
+    return tmp_path / "clips.h5"
+
+
+def test_roles_are_parts_of_one_tensor_and_hold_the_cache_exactly(features):
+    loaded = data.load(features, ROLES, CPU)
+    whole = loaded["train"].features.untyped_storage()
+    assert whole.nbytes() == sum(LENGTHS.values()) * 512 * 2  # float16, once
+    for role, ids in ROLES.items():
+        videos, entries = loaded[role], [cache.read(features, video) for video in ids]
+        assert videos.features.untyped_storage().data_ptr() == whole.data_ptr()
+        assert videos.features.numpy().tobytes() == np.concatenate([entry.features for entry in entries]).tobytes()
+        assert videos.ids == ids and videos.row_stride == 2
+        assert videos.n_steps.tolist() == [2 * LENGTHS[video] for video in ids]
+        for video, entry in zip(ids, entries, strict=True):
+            assert (videos.valid[video] == np.repeat(entry.valid, 2)).all()
+
+
+def test_each_video_is_read_once_and_no_second_copy_of_all_is_held(features, monkeypatch):
+    read, plain = [], cache.read
+    monkeypatch.setattr(cache, "read", lambda path, video: read.append(video) or plain(path, video))
+    data.load(features, ROLES, CPU)  # imports and caches of h5py
+    read.clear()
+    tracemalloc.start()  # sees NumPy's memory, not the tensor's
+    data.load(features, ROLES, CPU)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sorted(read) == sorted(LENGTHS)
+    assert peak < sum(LENGTHS.values()) * 512 * 2 / 2
+
+
+def test_missing_and_damaged_videos_are_named(features):
+    with pytest.raises(InputError, match=r"clips\.h5: no features of video z"):
+        data.load(features, {"train": ("a", "z")}, CPU)
+    with h5py.File(features, "r+") as file:
+        del file["b/features"]
+    with pytest.raises(InputError, match=r"clips\.h5: video b: damaged"):
+        data.load(features, ROLES, CPU)
+    features.write_bytes(b"no HDF5")
+    with pytest.raises(InputError, match="cannot be read as HDF5"):
+        data.load(features, ROLES, CPU)
