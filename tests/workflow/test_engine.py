@@ -6,7 +6,7 @@ import shutil
 import pytest
 from project import REPOSITORY
 
-EVERY = {"faces": 6, "backbone": 1, "features_part": 2, "features": 1, "folds": 9, "detections": 9, "results": 1}
+EVERY = {"faces": 6, "backbone": 1, "features_part": 1, "features": 1, "folds": 9, "detections": 9, "results": 1}
 
 
 @pytest.fixture(scope="module")
