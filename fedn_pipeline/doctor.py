@@ -161,6 +161,8 @@ def data_set(name, settings, data, folder):
         frames = round(subjects * demo["seconds"] * demo["fps"])
         steps = intervals.n_steps(frames, demo["fps"])
         return DataSet(name, f"rendered here: {subjects} videos", [], subjects, frames, steps, subjects)
+    if section["reader"] == "rehearsal":
+        return DataSet(name, "made up here, no result", [])
     if section["root"] is None:
         return DataSet(name, "not configured", [f"dataset.root in config/datasets/{name}.yaml"])
     root = Path(section["root"])

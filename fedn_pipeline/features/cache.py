@@ -5,6 +5,7 @@ of the 30 fps axis (1; 2 for clips), attributes `frame_stride`, `source_sha256`,
 `input_size`, `backend`, `precision`, `version` and those of the network. Every dataset carries a fletcher32 checksum.
 """
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import h5py
@@ -39,12 +40,29 @@ def write_group(file, video, entry):
 
 def read(path, video):
     """One video's Features. Raises InputError naming file and video if it is absent or its checksum fails."""
+    with _group(path, video) as group:
+        return Features(group["features"][:], group["valid"][:], dict(group.attrs))
+
+
+def read_valid(path, video):
+    """Only `valid` of one video's Features, by frame of the 30 fps axis `[n_steps]`; errors as in `read`."""
+    with _group(path, video) as group:
+        return np.repeat(group["valid"][:], group.attrs["frame_stride"])
+
+
+def shape(path, video):
+    """`(n_rows, D)` of one video's features; errors as in `read`."""
+    with _group(path, video) as group:
+        return group["features"].shape
+
+
+@contextmanager
+def _group(path, video):
     with _open(path) as file:
         if video not in file:
             raise InputError(f"{path}: no features of video {video}; rebuild the file with the `features` rule")
         try:
-            group = file[video]
-            return Features(group["features"][:], group["valid"][:], dict(group.attrs))
+            yield file[video]
         except (OSError, KeyError) as error:
             raise InputError(f"{path}: video {video}: damaged ({error}); delete the file and run again") from error
 

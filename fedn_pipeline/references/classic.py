@@ -29,18 +29,28 @@ def grid(training_videos, training_events, settings):
     return [(k, smoothing_s) for k in gaps for smoothing_s in settings["classic_smoothings_s"]]
 
 
-def curve(features, valid, k, smoothing_s):
-    """Spotting curve `[n_steps]`: mean distance to the frames k before and k after, smoothed, zero without a face."""
-    x = features.astype(np.float32)
+def distance(features, valid, k):
+    """Mean distance of each step to those k before and k after it `[n_steps]` float32; zero where a face is missing."""
+    x, last = features.astype(np.float32), len(features) - 1
     steps = np.arange(len(x))
-    before, after = np.maximum(steps - k, 0), np.minimum(steps + k, len(x) - 1)
-    distance = (np.linalg.norm(x - x[before], axis=1) + np.linalg.norm(x - x[after], axis=1)) / 2
-    distance[~(valid & valid[before] & valid[after])] = 0
-    return gaussian_filter1d(distance, smoothing_s * intervals.FEATURE_FPS, mode="nearest")
+    before, after = np.maximum(steps - k, 0), np.minimum(steps + k, last)
+    to_next = np.linalg.norm(x[k:] - x[:-k], axis=1)  # serves both sides
+    to_first, to_last = (
+        np.linalg.norm(x[part] - x[end], axis=1) for part, end in ((steps < k, 0), (steps + k > last, last))
+    )
+    mean = (np.concatenate([to_first, to_next]) + np.concatenate([to_next, to_last])) / 2
+    mean[~(valid & valid[before] & valid[after])] = 0
+    return mean
 
 
-def detect(videos, features, k, smoothing_s):
-    """Detections `video_id, onset, offset, confidence, emotion` (emotion empty); `features`: video id -> Features.
+def distances(features, k):
+    """`distance` of each video; `features`: video id -> Features. Costs most of all, and no smoothing changes it."""
+    return {video: distance(entry.features, entry.valid, k) for video, entry in features.items()}
+
+
+def detect(videos, features, distance_of, smoothing_s):
+    """Detections `video_id, onset, offset, confidence, emotion` (emotion empty); `features`: video id -> Features,
+    `distance_of`: of `distances`. The spotting curve is the distance, smoothed by a Gaussian of smoothing_s seconds.
 
     The confidence of a peak is its prominence over the curve's median p, as p / (1 + p), in [0, 1).
     """
@@ -49,7 +59,7 @@ def detect(videos, features, k, smoothing_s):
         entry = features[video.video_id]
         if not entry.valid.any():
             continue
-        height = curve(entry.features, entry.valid, k, smoothing_s)
+        height = gaussian_filter1d(distance_of[video.video_id], smoothing_s * intervals.FEATURE_FPS, mode="nearest")
         _, found = find_peaks(height, prominence=0, width=0, rel_height=0.5)
         spans = np.stack([found["left_ips"], found["right_ips"] + 1], axis=-1)
         onset, offset = intervals.inclusive(intervals.to_source_axis(spans, video.fps))

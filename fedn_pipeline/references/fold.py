@@ -14,13 +14,13 @@ from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
 
 
-def without_missing(table, videos, features, max_share):
-    """Drop detections of which more than `max_share` lies in frames without a face, as for the network's."""
+def without_missing(table, videos, valid, max_share):
+    """Drop detections of which more than `max_share` lies in frames without a face (`valid`: video id -> [n_steps])."""
     fps, keep = videos.set_index("video_id").fps, np.ones(len(table), dtype=bool)
     for video, rows in table.reset_index(drop=True).groupby("video_id").groups.items():
         spans = intervals.half_open(table.onset.to_numpy()[rows], table.offset.to_numpy()[rows])
         spans = intervals.to_feature_axis(spans, fps[video])
-        keep[rows] = missing_share(spans, features[video].valid) <= max_share
+        keep[rows] = missing_share(spans, valid[video]) <= max_share
     return table[keep].reset_index(drop=True)
 
 
@@ -31,26 +31,33 @@ def run(videos, events, features_path, held_out, folder, settings, seed):
     """
     folds, iou = settings["folds"], settings["evaluation"]["iou"]
     parts = split(videos, folds["group"], held_out, settings["training"]["held_out_fraction"])
-    features = {video: cache.read(features_path, video) for video in videos.video_id}
     test = videos[videos.video_id.isin(parts.test)]
     training = videos[~videos.video_id.isin(parts.test)]
     training_events = events[events.video_id.isin(training.video_id)]
 
-    def proposed(table):
-        return without_missing(table, videos, features, settings["detections"]["max_missing_share"])
+    def proposed(table, valid):
+        return without_missing(table, videos, valid, settings["detections"]["max_missing_share"])
 
     if folds["method"] == "chance":
-        table = proposed(chance.detect(test, training, training_events, folds["chance_draws"], seed))
+        valid = {video: cache.read_valid(features_path, video) for video in test.video_id}
+        table = proposed(chance.detect(test, training, training_events, folds["chance_draws"], seed), valid)
         write_json(folder / "threshold.json", {"threshold": 0.0, "protocol": "none", "draws": folds["chance_draws"]})
         write_detections(folder / "detections.csv", table)
     else:
+        features = {video: cache.read(features_path, video) for video in videos.video_id}
+        valid = {video: entry.valid for video, entry in features.items()}
+        candidates = classic.grid(training, training_events, folds)
+        distances = {k: classic.distances(features, k) for k in {k for k, _ in candidates}}
+
+        def found_in(part, k, smoothing_s):
+            return proposed(classic.detect(part, features, distances[k], smoothing_s), valid)
 
         def f1_on_training(candidate):
-            found = proposed(classic.detect(training, features, *candidate))
+            found = found_in(training, *candidate)
             return choose_threshold(found, training_events, training, iou)["spotting_f1"] or 0
 
-        best = max(classic.grid(training, training_events, folds), key=f1_on_training)  # the first of equals
-        found = [proposed(classic.detect(part, features, *best)) for part in (test, training)]
+        best = max(candidates, key=f1_on_training)  # the first of equals
+        found = [found_in(part, *best) for part in (test, training)]
         chosen = {"protocol": "training_subjects", "k": best[0], "smoothing_s": best[1]}
         detection_fold.finish(*found, training, training_events, folder, settings, chosen)
     write_record(folder, parts, held_out, features_path, seed, folds, "references/fold.py")

@@ -6,7 +6,6 @@ index and made float32, which is exact, as they are read (model.md, "Shapes").
 
 from dataclasses import dataclass
 
-import h5py
 import numpy as np
 import pandas as pd
 import torch
@@ -39,7 +38,9 @@ def load(features_path, roles, device):
 
     Videos are read one by one, so that no second copy of all is in memory. Raises InputError naming file and video.
     """
-    n_rows, width = _sizes(features_path, [video for ids in roles.values() for video in ids])
+    shape = {video: cache.shape(features_path, video) for ids in roles.values() for video in ids}
+    n_rows = {video: rows for video, (rows, _) in shape.items()}
+    width = next(iter(shape.values()))[1]  # a cache holds one backbone's features
     features = torch.empty(sum(n_rows.values()), width, dtype=torch.float16, device=device)
     of_roles = features.split([sum(n_rows[video] for video in ids) for ids in roles.values()])
     loaded = {}
@@ -47,23 +48,12 @@ def load(features_path, roles, device):
         valid = {}
         for video, place in zip(ids, part.split([n_rows[video] for video in ids]), strict=True):
             entry = cache.read(features_path, video)
-            row_stride = int(entry.attributes["frame_stride"])  # a cache holds one backbone's features
+            row_stride = int(entry.attributes["frame_stride"])
             place.copy_(torch.from_numpy(entry.features))
             valid[video] = np.repeat(entry.valid, row_stride)
         n_steps = np.array([len(steps) for steps in valid.values()])
         loaded[role] = Videos(tuple(ids), n_steps, part, valid, row_stride)
     return loaded
-
-
-def _sizes(features_path, ids):
-    """Rows of each video, by id, and their width D."""
-    try:
-        with h5py.File(features_path) as file:
-            return {video: len(file[video]["features"]) for video in ids}, file[ids[0]]["features"].shape[1]
-    except (OSError, KeyError):
-        for video in ids:
-            cache.read(features_path, video)  # says what is wrong with which video
-        raise
 
 
 def events_on_feature_axis(events, others, videos, ids, classes):

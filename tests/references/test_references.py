@@ -43,31 +43,39 @@ def test_classic_finds_the_change():
     videos, events = tables(1, seconds=20)
     assert classic.mean_length(videos, events) == 30
     assert classic.grid(videos, events, SETTINGS)[:3] == [(8, 0.1), (8, 0.2), (15, 0.1)]
-    found = classic.detect(videos, {"v0": entry}, k=15, smoothing_s=0.2)
+    found = classic.detect(videos, {"v0": entry}, classic.distances({"v0": entry}, k=15), smoothing_s=0.2)
     best = found.loc[found.confidence.idxmax()]
     assert abs((best.onset + best.offset) / 2 - 315) <= 3 and set(found.emotion) == {""}
     assert 20 <= best.offset - best.onset + 1 <= 60
     assert found.confidence.nlargest(2).iloc[1] < 0.9 * best.confidence
 
 
-def test_classic_curve_is_zero_without_a_face():
+def test_classic_distance_is_zero_without_a_face():
     features = np.random.default_rng(0).normal(size=(100, 8))
     valid = np.ones(100, dtype=bool)
     valid[40:60] = False
-    height = classic.curve(features, valid, k=3, smoothing_s=1e-6)
-    assert (height[37:63] == 0).all() and (height[:37] > 0).all()
+    found = classic.distance(features, valid, k=3)
+    assert (found[37:63] == 0).all() and (found[:37] > 0).all()
+
+
+@pytest.mark.parametrize("k", [1, 7, 39, 40, 60])
+def test_classic_distance_is_the_mean_to_both_sides(k):
+    x = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    found = classic.distance(x, np.ones(40, dtype=bool), k)
+    for i in range(40):
+        sides = x[i] - x[max(i - k, 0)], x[i] - x[min(i + k, 39)]
+        assert found[i] == pytest.approx(np.mean([np.linalg.norm(side) for side in sides]), rel=1e-6)
 
 
 def test_classic_without_any_face_proposes_nothing():
     videos, _ = tables(1, seconds=4)
     entry = cache.Features(np.zeros((120, 8), dtype=np.float16), np.zeros(120, dtype=bool), {})
-    assert len(classic.detect(videos, {"v0": entry}, k=15, smoothing_s=0.1)) == 0
+    assert len(classic.detect(videos, {"v0": entry}, classic.distances({"v0": entry}, k=15), smoothing_s=0.1)) == 0
 
 
 def test_no_reference_proposes_intervals_mostly_without_a_face():
     videos, _ = tables(1, seconds=4)
     valid = np.ones(120, dtype=bool)
     valid[40:60] = False
-    features = {"v0": cache.Features(np.zeros((120, 8), dtype=np.float16), valid, {})}
     table = pd.DataFrame({"video_id": "v0", "onset": [40, 40, 90], "offset": [78, 80, 95]})
-    assert fold.without_missing(table, videos, features, 0.5).offset.tolist() == [80, 95]
+    assert fold.without_missing(table, videos, {"v0": valid}, 0.5).offset.tolist() == [80, 95]
