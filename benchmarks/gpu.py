@@ -3,7 +3,7 @@
     python benchmarks/gpu.py [--quick]
 
 Rates are held against a large matrix product of the same precision in the same run. Forms of the training step: the
-default (`shared`), and `per_window`, whose shapes never change, as it is and under torch.compile with CUDA graphs.
+default (`fast`), and `per_window`, whose shapes never change, as it is and under torch.compile with CUDA graphs.
 The JSON lines are of the default precision. `--quick`: fewer calls and processes; compiling takes longest. Without
 a CUDA device nothing is measured, and the numbers of the JSON lines are null.
 """
@@ -89,7 +89,7 @@ def backbone_rate(size, precision, compiled, side, device):
 def step_rate(size, settings, precision, form, compiled, device):
     """Seconds of a bare training step, and its FLOP."""
     training = settings["training"] | {"precision": precision, "batch_size": size.windows}
-    chosen = settings | {"training": training, "model": settings["model"] | {"segment_form": form}}
+    chosen = settings | {"training": training, "model": settings["model"] | {"form": form}}
     network, step = bare_steps(chosen, *made_up(chosen, size.videos, device), device)
     per_step = flop(step)
     if compiled:
@@ -142,7 +142,7 @@ def measure(size, settings, device):
             print(f"ResNet18 {way}: {speed:.4g} frames/s; the product allows {matrix[precision] / per_frame:.4g}")
             if precision == default:
                 frames[way] = speed * per_frame
-        for form, compiled in (("shared", False), ("per_window", False), ("per_window", True)):
+        for form, compiled in (("fast", False), ("per_window", False), ("per_window", True)):
             way = f"{form} {precision}{' compiled' * compiled}"
             took, per_step = step_rate(size, settings, precision, form, compiled, device)
             share = per_step / took / matrix[precision]
@@ -158,7 +158,7 @@ def measure(size, settings, device):
     fastest_s, per_step = min(steps.values())
     yield max(frames.values()), matrix[default], "FLOP/s"
     yield per_step / fastest_s, matrix[default], "FLOP/s"
-    yield fastest_s, steps[f"{settings['model']['segment_form']} {default}"][0], "s"
+    yield fastest_s, steps[f"{settings['model']['form']} {default}"][0], "s"
     yield max(folds.values()), folds[1], "folds/h"
 
 

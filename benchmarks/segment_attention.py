@@ -3,7 +3,7 @@
     python benchmarks/segment_attention.py [--quick]
 
 A training step (forward and backward of a random batch) and inference over whole videos at the test stride, for the
-segments alone and for the whole network. Forms: `literal`, `per_window` and `shared` (model.segment_form). MACs of all
+segments alone and for the whole network. Forms: `literal`, `per_window` and `fast` (model.form). MACs of all
 are counted by torch's FlopCounterMode in the very calls that are timed. The bound on a speed-up is the ratio of MACs.
 """
 
@@ -28,7 +28,7 @@ def videos(number, width):
 
 def segments(network, form, features, index):
     """The segments alone, `[B, N, E]`."""
-    if form == "shared":
+    if form == "fast":
         return shared_segments.embed(network, features, index)
     x = network.input_norm(features[index])
     return network.segments.literal(x) if form == "literal" else network.segments(x)
@@ -88,14 +88,14 @@ def main():
 
     for work, run in ((f"training step of {batch}", step), (f"inference, {len(test_index)} windows", predict)):
         for part in (segments, whole):
-            calls = {form: lambda f=form, p=part, r=run: r(p, f) for form in ("literal", "per_window", "shared")}
+            calls = {form: lambda f=form, p=part, r=run: r(p, f) for form in ("literal", "per_window", "fast")}
             count = {form: macs(call) for form, call in calls.items()}
             for form in ("literal",) if quick else ("per_window", "literal"):
-                ours, other = alternate(calls["shared"], calls[form], 2 if quick else 5)
-                bound = count[form] / count["shared"]
+                ours, other = alternate(calls["fast"], calls[form], 2 if quick else 5)
+                bound = count[form] / count["fast"]
                 print(
-                    f"GMAC: {count[form] / 1e9:.1f} {form}, {count['shared'] / 1e9:.1f} shared; GMAC/s: "
-                    f"{count[form] / other / 1e9:.1f}, {count['shared'] / ours / 1e9:.1f}; the count allows "
+                    f"GMAC: {count[form] / 1e9:.1f} {form}, {count['fast'] / 1e9:.1f} fast; GMAC/s: "
+                    f"{count[form] / other / 1e9:.1f}, {count['fast'] / ours / 1e9:.1f}; the count allows "
                     f"{bound:.2f}x, measured {other / ours:.2f}x: {other / ours / bound:.0%} of it"
                 )
                 name = f"segment attention, {work}, {part.__name__}: shared against {form}"

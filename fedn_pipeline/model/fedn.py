@@ -13,6 +13,7 @@ from torch import nn
 
 from fedn_pipeline.files import InputError
 from fedn_pipeline.model import geometry, shared_segments
+from fedn_pipeline.model.convolution import conv1d
 from fedn_pipeline.model.segments import SegmentFusion
 
 
@@ -22,7 +23,7 @@ class WindowAttention(nn.Module):
     def __init__(self, model):
         super().__init__()
         kernel = model["window_attention_kernel"]
-        self.score = nn.Conv1d(model["embedding"], 1, kernel, padding=kernel // 2)
+        self.score = conv1d(model, model["embedding"], 1, kernel)
 
     def forward(self, x):
         return x * torch.softmax(self.score(x), dim=-1) * x.shape[-1]  # times N: the softmax shrinks 64-fold
@@ -30,9 +31,8 @@ class WindowAttention(nn.Module):
 
 def conv_block(inputs, outputs, model, stride=1):
     """1D convolution, GroupNorm, ReLU: `[B, inputs, L]` -> `[B, outputs, L / stride]`."""
-    kernel = model["kernel"]
     return nn.Sequential(
-        nn.Conv1d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False),
+        conv1d(model, inputs, outputs, model["kernel"], stride, bias=False),
         nn.GroupNorm(model["group_norm_groups"], outputs),
         nn.ReLU(inplace=True),
     )
@@ -59,7 +59,7 @@ class Branch(nn.Module):
 
         def tower(values):
             own = [] if model["coupled_head"] else layers()
-            return nn.Sequential(*own, nn.Conv1d(hidden, values * per_position, kernel, padding=kernel // 2))
+            return nn.Sequential(*own, conv1d(model, hidden, values * per_position, kernel))
 
         self.shared = nn.Sequential(*layers()) if model["coupled_head"] else nn.Identity()
         self.interval = tower(2)
@@ -98,7 +98,7 @@ class FEDN(nn.Module):
         channels = model["channels"]
         # Without scale and shift, which the linear layers behind it hold anyway: no gradient to the features is needed.
         self.input_norm = nn.LayerNorm(model["feature_width"], elementwise_affine=False)
-        self.clips, self.form = model["clip_features"], model["segment_form"]
+        self.clips, self.form = model["clip_features"], model["form"]
         self.segments = (
             nn.Linear(model["feature_width"], model["embedding"]) if self.clips else SegmentFusion(windows, model)
         )
@@ -117,8 +117,8 @@ class FEDN(nn.Module):
         return self.detect(self.segments.literal(x) if literal and not self.clips else self.segments(x))
 
     def of_windows(self, features, index):
-        """`forward` of rows `[B, rows_read]` of features `[all rows, D]`, by `model.segment_form`."""
-        if self.form == "shared":
+        """`forward` of rows `[B, rows_read]` of features `[all rows, D]`, by `model.form`."""
+        if self.form == "fast":
             return self.detect(shared_segments.embed(self, features, index))
         return self(features[index].float(), literal=self.form == "literal")
 

@@ -43,7 +43,7 @@ def outputs_and_gradients(network, form, features, index):
     return outputs, gradients | {"features": features.grad}
 
 
-@pytest.mark.parametrize("form", ["shared", "per_window"])
+@pytest.mark.parametrize("form", ["fast", "per_window"])
 @pytest.mark.parametrize("case", CASES)
 def test_form_equals_literal(case, form):
     network, features, index = overlapping(*CASES[case])
@@ -59,7 +59,7 @@ def test_at_full_width():
     network, _ = fedn.build(config.validate({}), classes=4)
     features = torch.randn(166, 512)
     index = torch.arange(134) + torch.tensor([[0], [16], [32]])
-    ours, our_gradients = outputs_and_gradients(network, "shared", features, index)
+    ours, our_gradients = outputs_and_gradients(network, "fast", features, index)
     literal, gradients = outputs_and_gradients(network, "literal", features, index)
     torch.testing.assert_close(ours, literal, atol=1e-5, rtol=0)
     torch.testing.assert_close(our_gradients, gradients, atol=1e-5, rtol=0)
@@ -85,7 +85,7 @@ def test_each_frame_and_segment_is_computed_once(case, frames, segments):
 
 
 def test_per_window_form_is_forward_to_the_bit():
-    """The form that the results before `model.segment_form` were made with."""
+    """The form that the results before `model.form` were made with."""
     network, features, index = overlapping(*CASES["odd end"])
     network.form = "per_window"
     for ours, forward in zip(network.of_windows(features, index), network(features[index]), strict=True):

@@ -80,8 +80,8 @@ def test_one_seed_gives_the_same_bytes():
 def test_forms_of_the_segments_train_and_predict_alike(rates):
     """To what float rounding leaves of a few steps: losses, and predictions of all test windows."""
     runs = []
-    for form in ("literal", "per_window", "shared"):
-        chosen = settings(4, {"segment_form": form})
+    for form in ("literal", "per_window", "fast"):
+        chosen = settings(4, {"form": form})
         chosen["windows"]["rates"] = rates
         network, log = train(chosen)
         runs.append((log[-1]["loss"], log[-1]["held_out_loss"], loop.predict(network, planted(), chosen, CPU)))
@@ -91,10 +91,10 @@ def test_forms_of_the_segments_train_and_predict_alike(rates):
             np.testing.assert_allclose(ours, literal, atol=1e-2, rtol=1e-3)
 
 
-@pytest.mark.parametrize("form", ["shared", "per_window"])
+@pytest.mark.parametrize("form", ["fast", "per_window"])
 def test_half_precision_features_give_the_bytes_of_the_same_numbers_in_float32(form):
     """As the cache holds them: float16 becomes float32 where it is read, without loss."""
-    chosen, videos, held_out, runs = settings(3, {"segment_form": form}), planted(), planted(1), []
+    chosen, videos, held_out, runs = settings(3, {"form": form}), planted(), planted(1), []
     for of in (torch.Tensor.half, lambda features: features.half().float()):
         ours, theirs = (dataclasses.replace(v, features=of(v.features)) for v in (videos, held_out))
         network, log = train(chosen, ours, held_out=theirs)
