@@ -89,7 +89,7 @@ def read(path):
             for frame in container.decode(stream):
                 if frame.is_corrupt:
                     raise InputError(f"{path}: crop {count} is damaged; make the file again")
-                yield frame.to_ndarray(format="rgb24")
+                yield frame.to_ndarray(format="rgb24", threads=1)
                 count += 1
         except av.error.FFmpegError as error:
             raise InputError(f"{path}: crop {count} cannot be decoded; make the file again") from error
@@ -120,7 +120,7 @@ def _read_from(container, stream, index, ticks, wanted):
     for frame in container.decode(stream):
         position = round(frame.pts / ticks)
         if position in wanted:
-            found[position] = frame.to_ndarray(format="rgb24")
+            found[position] = frame.to_ndarray(format="rgb24", threads=1)
         if position >= index:
             return found
     raise InputError(f"crop {index} cannot be decoded; make the file again")

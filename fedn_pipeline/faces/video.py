@@ -126,7 +126,8 @@ def _upright(frame, width=None, height=None):
     turns = round(frame.rotation / 90) % 4
     if turns % 2:
         width, height = height, width
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24", width=width, height=height), turns))
+    picture = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)  # else threads for each frame
+    return np.ascontiguousarray(np.rot90(picture, turns))
 
 
 def _scan(path, strict):

@@ -9,7 +9,6 @@ subjects. No emotion, so recognition columns are null.
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 
 from fedn_pipeline import intervals
 from fedn_pipeline.detection.candidates import COLUMNS
@@ -54,6 +53,8 @@ def detect(videos, features, distance_of, smoothing_s):
 
     The confidence of a peak is its prominence over the curve's median p, as p / (1 + p), in [0, 1).
     """
+    from scipy.signal import find_peaks  # takes a second to load, which *chance* does without
+
     tables = [pd.DataFrame(columns=COLUMNS)]
     for video in videos.itertuples():
         entry = features[video.video_id]
