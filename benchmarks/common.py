@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pandas as pd
 
-EMOTIONS = np.array(["anger", "disgust", "fear", "happiness", "others", "sadness", "surprise"], dtype=object)
+from fedn_pipeline import config, rehearsal
 
 
 def options(description):
@@ -47,12 +47,9 @@ def report(name, ours, alternative, target, unit):
     print(json.dumps({"name": name, "ours": ours, "alternative": alternative, "ratio": ratio, "target": target}))
 
 
-def like_casme3(random, n_videos=1300, n_subjects=100):
-    """Tables `videos, events` of CAS(ME)^3's size (3346 expressions at 1300 videos, of 72 frames in the median)."""
-    videos = [f"video{i:04d}" for i in range(n_videos)]
-    subjects = [f"subject{i % n_subjects:03d}" for i in range(n_videos)]
-    events = _intervals(random, random.choice(videos, round(3346 / 1300 * n_videos)))
-    return pd.DataFrame({"video_id": videos, "subject": subjects}), events
+def like_casme3(share=1.0):
+    """Tables `videos, events` of CAS(ME)^3's size, or of a share of it (rehearsal.py)."""
+    return rehearsal.plan(config.validate({"rehearsal": {"share": share}})["rehearsal"])
 
 
 def detections_near(random, videos, events, per_video=100):
@@ -61,19 +58,12 @@ def detections_near(random, videos, events, per_video=100):
     length = near.offset - near.onset + 1
     onset = (near.onset + random.normal(0, 0.2, len(near)) * length).clip(lower=0).astype(np.int64)
     offset = onset + (length * np.exp(random.normal(0, 0.2, len(near)))).astype(np.int64)
-    near = near.assign(
-        onset=onset, offset=offset, confidence=random.beta(4, 4, len(near)), emotion=random.choice(EMOTIONS, len(near))
-    )
+    near = near[["video_id"]].assign(onset=onset, offset=offset, confidence=random.beta(4, 4, len(near)))
     missing = per_video - near.video_id.value_counts().reindex(videos.video_id, fill_value=0)
-    noise = _intervals(random, np.repeat(missing.index, missing.clip(lower=0)))
-    noise = noise.assign(confidence=random.beta(1, 6, len(noise)))
+    noise = pd.DataFrame({"video_id": np.repeat(missing.index, missing.clip(lower=0))})
+    onset = random.integers(noise.video_id.map(videos.set_index("video_id").n_frames))
+    length = 3 + random.lognormal(np.log(length.median()), 1.2, len(noise)).astype(np.int64)
+    noise = noise.assign(onset=onset, offset=onset + length - 1, confidence=random.beta(1, 6, len(noise)))
     table = pd.concat([near, noise], ignore_index=True)
-    return table.assign(kept=table.confidence > table.confidence.quantile(0.9))
-
-
-def _intervals(random, video_id):
-    """One interval in each video named: `video_id, onset, offset, emotion`."""
-    onset = random.integers(0, 3000, len(video_id))
-    length = 3 + random.lognormal(np.log(72), 1.2, len(video_id)).astype(np.int64)
-    emotion = random.choice(EMOTIONS, len(video_id))
-    return pd.DataFrame({"video_id": video_id, "onset": onset, "offset": onset + length - 1, "emotion": emotion})
+    emotion = random.choice(np.array(sorted(set(events.emotion)), dtype=object), len(table))
+    return table.assign(emotion=emotion, kept=table.confidence > table.confidence.quantile(0.9))

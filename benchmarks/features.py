@@ -25,6 +25,7 @@ from fedn_pipeline.features import backbone, backends, extract
 
 THREADS = len(os.sched_getaffinity(0))
 BATCH = 32
+LEAST_COSINE = 0.999  # of a frame's features in two backends or precisions
 
 
 def plain(paths, network, side, mean, std):
@@ -83,6 +84,10 @@ def main():
         for (backend, precision), embed in every.items():
             near = cosine(ours(embed).astype(np.float32), reference)
             print(f"{backend} {precision}: cosine to the loop's at least {near:.6f} in every frame")
+            if near < LEAST_COSINE:
+                raise SystemExit(f"{backend} {precision} gives other features")
+        if "openvino" not in installed:
+            print(f"OpenVINO is not installed and not measured: {backends.EXTRA}")
         for backend in installed:
             embed = backends.load(path, settings | {"backend": backend})[0]  # precision by rule
             ours_s, loop_s = alternate(lambda embed=embed: ours(embed), loop, repeats)

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 
 import torch
 from common import options, report
-from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import resnet18
 from training_step import bare_steps, clock, made_up
 
 from fedn_pipeline import compute, config
 from fedn_pipeline.features import backbone
+from fedn_pipeline.model import flops
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TARGETS = {  # of each claim's ratio; null where it is a finding
@@ -35,12 +35,12 @@ PATIENCE_S = 600  # of processes that wait for each other
 
 @dataclass(frozen=True)
 class Size:
-    """Side of the matrices; frames in a batch; videos of a fold and windows in its batch; calls that are timed; numbers
-    of processes; `compile`: options of torch.compile."""
+    """Side of the matrices; frames in a batch; a fold's share of CAS(ME)^3 and windows in its batch; calls that are
+    timed; numbers of processes; `compile`: options of torch.compile."""
 
     matrix: int = 8192
     frames: int = 256
-    videos: int = 100
+    share: float = 1 / 13
     windows: int = 32
     calls: int = 50
     processes: tuple = (1, 2, 4)
@@ -55,13 +55,6 @@ def seconds(call, n, device):
     for _ in range(n):
         call()
     return (clock(device) - started) / n
-
-
-def flop(call):
-    """Floating-point operations of one call, two for each multiplication with addition."""
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops()
 
 
 def matrix_rate(size, precision, device):
@@ -80,21 +73,24 @@ def backbone_rate(size, precision, compiled, side, device):
         with compute.autocast(precision, device):
             network(frames)
 
-    per_frame = flop(embed) / size.frames
+    per_frame = flops.of_call(embed) / size.frames
     if compiled:
         network.compile(**size.compile)
     return size.frames / seconds(embed, size.calls, device), per_frame
 
 
 def step_rate(size, settings, precision, form, compiled, device):
-    """Seconds of a bare training step, and its FLOP."""
+    """Seconds of a bare training step, its FLOP, and the most memory of the device (GiB) that its process held."""
     training = settings["training"] | {"precision": precision, "batch_size": size.windows}
     chosen = settings | {"training": training, "model": settings["model"] | {"form": form}}
-    network, step = bare_steps(chosen, *made_up(chosen, size.videos, device), device)
-    per_step = flop(step)
+    network, step = bare_steps(chosen, *made_up(chosen, size.share, device), device)
+    per_step = flops.of_call(step)
     if compiled:
         network.compile(**size.compile)
-    return seconds(step, size.calls, device), per_step
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    took = seconds(step, size.calls, device)
+    return took, per_step, torch.cuda.max_memory_allocated() / 2**30
 
 
 def one_of_several(barrier, size, settings, device):
@@ -102,7 +98,7 @@ def one_of_several(barrier, size, settings, device):
     compute.prepare(0, settings["training"]["threads"])
     training = settings["training"] | {"batch_size": size.windows}
     chosen = settings | {"training": training}
-    _, step = bare_steps(chosen, *made_up(chosen, size.videos, device), device)
+    _, step = bare_steps(chosen, *made_up(chosen, size.share, device), device)
     seconds(step, 1, device)
     barrier.wait(PATIENCE_S)
     for _ in range(size.calls):
@@ -144,16 +140,14 @@ def measure(size, settings, device):
                 frames[way] = speed * per_frame
         for form, compiled in (("fast", False), ("per_window", False), ("per_window", True)):
             way = f"{form} {precision}{' compiled' * compiled}"
-            took, per_step = step_rate(size, settings, precision, form, compiled, device)
+            took, per_step, memory = step_rate(size, settings, precision, form, compiled, device)
             share = per_step / took / matrix[precision]
-            print(f"training step {way}: {1e3 * took:.4g} ms, {share:.1%} of the product's rate")
+            print(f"training step {way}: {1e3 * took:.4g} ms, {share:.1%} of the product's rate, {memory:.2f} GiB")
             if precision == default:
                 steps[way] = took, per_step
     folds = {n: folds_per_hour(n, size, settings, device) for n in size.processes}
     for n, speed in folds.items():
         print(f"{n} folds at once: {speed:.4g} folds/h")
-    if device.type == "cuda":
-        print(f"device memory of one process, at most: {torch.cuda.max_memory_allocated(device) / 2**30:.2f} GiB")
 
     fastest_s, per_step = min(steps.values())
     yield max(frames.values()), matrix[default], "FLOP/s"
@@ -173,7 +167,7 @@ def main():
         return
     torch.backends.cudnn.allow_tf32 = False  # as of matrix products: fp32 is fp32 on both sides
     print(torch.cuda.get_device_name(device))
-    size = Size(calls=10, videos=20, processes=(1, 2)) if quick else Size()
+    size = Size(calls=10, share=1 / 65, processes=(1, 2)) if quick else Size()
     for (name, target), measured in zip(TARGETS.items(), measure(size, settings, device), strict=True):
         ours, alternative, unit = measured
         report(name, ours, alternative, target, unit)

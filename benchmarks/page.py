@@ -2,7 +2,8 @@
 
     python benchmarks/page.py [--quick] [--out docs/performance.md] [NAME ...]
 
-Without names all of this folder run. A benchmark that fails stops the page: a number that is not there is no number.
+Without names all of this folder run; with names the page keeps the sections of the others. A benchmark that fails stops
+the page: a number that is not there is no number.
 """
 
 import argparse
@@ -14,6 +15,8 @@ import platform
 import subprocess
 import sys
 import time
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -28,6 +31,7 @@ Written by `make bench`, one section per script of `benchmarks/`; each claim is 
 the same run, above 1 (or the target) where ours is better. Ratios carry over to other machines better than times do.
 
 """
+FIGURES = {"scale": "![Time and memory of each part over frames](scale.png)\n\n"}
 
 
 def machine():
@@ -37,7 +41,8 @@ def machine():
     amx = "AMX" if torch.cpu._is_amx_tile_supported() else "no AMX"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    packages = [name for name in ("torch", "openvino") if find_spec(name)]
+    versions = ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)])
     return f"{processor} ({amx}), {os.cpu_count()} cores, {memory:.0f} GiB, {gpu}; {versions}"
 
 
@@ -65,8 +70,8 @@ def number(value):
     return "" if value is None else f"{value:.4g}"
 
 
-def section(name, text, found, taken):
-    """Markdown of one benchmark: its claim, its ratios, what it printed."""
+def section(name, text, found, taken, how):
+    """Markdown of one benchmark: its claim, its ratios, what it printed. `how`: when and on what it ran."""
     claim = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))).splitlines()[0]
     rows = [
         f"| {entry['name']} | {number(entry['ours'])} | {number(entry['alternative'])} | {number(entry['ratio'])} "
@@ -74,7 +79,16 @@ def section(name, text, found, taken):
         for entry in found
     ]
     table = "\n".join(["| claim | ours | alternative | ratio | target | |", "|---|---|---|---|---|---|", *rows])
-    return f"## {name}\n\n{claim} `benchmarks/{name}.py`, {taken:.0f} s.\n\n{table}\n\n```\n{text.strip()}\n```\n"
+    head = f"## {name}\n\n{claim}\n`benchmarks/{name}.py`, {taken:.0f} s; {how}.\n\n{FIGURES.get(name, '')}"
+    return f"{head}{table}\n\n```\n{text.strip()}\n```\n\n"
+
+
+def sections_of(path):
+    """The sections of a page written before, by name."""
+    if not path.is_file():
+        return {}
+    parts = path.read_text(encoding="utf-8").split("\n## ")[1:]
+    return {part.partition("\n")[0]: f"## {part.rstrip()}\n\n" for part in parts}
 
 
 def main():
@@ -86,14 +100,14 @@ def main():
     options = parser.parse_args()
     if unknown := sorted(set(options.names) - set(every)):
         parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(every)}")
-    sections = []
+    sections = sections_of(options.out) if options.names else {}
+    how = f"{datetime.date.today():%Y-%m-%d}{', --quick' if options.quick else ''}, {machine()}"
     for name in options.names or every:
         print(f"{name} ...", flush=True)
         text, found, taken = run(name, options.quick)
         print(text, flush=True)
-        sections.append(section(name, text, found, taken))
-    when = f"Measured {datetime.date.today():%Y-%m-%d}{' (--quick)' if options.quick else ''} on {machine()}.\n\n"
-    write_text(options.out, HEAD + when + "\n".join(sections))
+        sections[name] = section(name, text, found, taken, how)
+    write_text(options.out, HEAD + "".join(sections[name] for name in every if name in sections).rstrip() + "\n")
 
 
 if __name__ == "__main__":

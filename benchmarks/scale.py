@@ -168,9 +168,9 @@ def measure(share, steps, changes):
 
 
 def growth(costs):
-    """Slope of log seconds over log frames through the Costs of one part."""
-    seconds, frames = (np.log([getattr(cost, name) for cost in costs]) for name in ("seconds", "frames"))
-    return np.polyfit(frames, seconds, 1)[0]
+    """Exponent of the frames with which a part's seconds grow from its first Cost to its last."""
+    first, last = costs[0], costs[-1]
+    return np.log(last.seconds / first.seconds) / np.log(last.frames / first.frames)
 
 
 def print_table(shares, by_part):

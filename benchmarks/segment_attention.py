@@ -4,16 +4,15 @@
 
 A training step (forward and backward of a random batch) and inference over whole videos at the test stride, for the
 segments alone and for the whole network. Forms: `literal`, `per_window` and `fast` (model.form). MACs of all
-are counted by torch's FlopCounterMode in the very calls that are timed. The bound on a speed-up is the ratio of MACs.
+are counted in the very calls that are timed. The bound on a speed-up is the ratio of MACs.
 """
 
 import numpy as np
 import torch
 from common import alternate, options, report
-from torch.utils.flop_counter import FlopCounterMode
 
 from fedn_pipeline import compute, config
-from fedn_pipeline.model import fedn, shared_segments
+from fedn_pipeline.model import fedn, flops, shared_segments
 from fedn_pipeline.training import data
 
 VIDEO = 3000  # frames: the mean of CAS(ME)^3
@@ -26,25 +25,23 @@ def videos(number, width):
     return data.Videos(tuple(map(str, range(number))), np.full(number, VIDEO), features, {})
 
 
-def segments(network, form, features, index):
-    """The segments alone, `[B, N, E]`."""
-    if form == "fast":
+def segments(network, features, index):
+    """The segments alone, `[B, N, E]`, as `FEDN.of_windows` computes them."""
+    if network.form == "fast":
         return shared_segments.embed(network, features, index)
     x = network.input_norm(features[index])
-    return network.segments.literal(x) if form == "literal" else network.segments(x)
+    return network.segments.literal(x) if network.form == "literal" else network.segments(x)
 
 
-def whole(network, form, features, index):
+def whole(network, features, index):
     """The whole network's two outputs as one tensor, `[B, P, 2 + C]`."""
-    network.form = form
     return torch.cat(network.of_windows(features, index), dim=-1)
 
 
-def macs(call):
-    """Multiplications with addition of one call."""
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops() / 2
+def build(form):
+    """The network in one form, always with the same weights."""
+    torch.manual_seed(0)
+    return fedn.build(config.validate({"model": {"form": form}}), classes=4)[0]
 
 
 def distinct_share(settings, batch, draws=20):
@@ -66,7 +63,7 @@ def main():
     settings = config.validate({})
     windows, training = settings["windows"], settings["training"]
     compute.prepare(0, training["threads"])
-    network, _ = fedn.build(settings, classes=4)
+    networks = {form: build(form) for form in ("literal", "per_window", "fast")}
     batch = 16 if quick else training["batch_size"]
     distinct_share(settings, batch)
 
@@ -78,18 +75,18 @@ def main():
         test_index = test_index[: training["predict_batch_size"]]
 
     def step(part, form):
-        part(network, form, many.features, train_index).square().mean().backward()
-        network.zero_grad()
+        part(networks[form], many.features, train_index).square().mean().backward()
+        networks[form].zero_grad()
 
     @torch.no_grad()
     def predict(part, form):
         for index in test_index.split(training["predict_batch_size"]):
-            part(network, form, one.features, index)
+            part(networks[form], one.features, index)
 
     for work, run in ((f"training step of {batch}", step), (f"inference, {len(test_index)} windows", predict)):
         for part in (segments, whole):
-            calls = {form: lambda f=form, p=part, r=run: r(p, f) for form in ("literal", "per_window", "fast")}
-            count = {form: macs(call) for form, call in calls.items()}
+            calls = {form: lambda f=form, p=part, r=run: r(p, f) for form in networks}
+            count = {form: flops.of_call(call) / 2 for form, call in calls.items()}
             for form in ("literal",) if quick else ("per_window", "literal"):
                 ours, other = alternate(calls["fast"], calls[form], 2 if quick else 5)
                 bound = count[form] / count["fast"]

@@ -98,7 +98,7 @@ def embedding(settings):
         backend, precision, device = backends.choose(settings, compute.device())
     except InputError as error:
         return Finding(BAD, "features", str(error))
-    slower = settings["backend"] == "auto" and backend == "torch" and device.type == "cpu"
+    slower = backend == "torch" and settings["backend"] == "auto" and backends.fits_openvino(device)
     hint = f"; OpenVINO is faster: {backends.EXTRA}" if slower else ""
     return Finding(GOOD, "features", f"computed by {backend} in {precision}{hint}")
 

@@ -176,9 +176,7 @@ def _write_features(path, videos, events, settings):
             entry = cache.Features(features, np.ones(len(features), dtype=bool), {**of_all, **further})
             cache.write_group(file, video.video_id, entry)
             progress.update(len(features))
-        file.attrs["backbone"] = path.stem
-        for key in cache.OF_THE_WHOLE:
-            file.attrs[key] = of_all[key]
+        cache.finish(file, path)
 
 
 def write(folder, settings):

@@ -20,8 +20,8 @@ def _file(module):
     return path / "__init__.py" if (path / "__init__.py").is_file() else None
 
 
-# `from a.b import c, d as e`, also over several lines in brackets, or `import a.b`. Python's own parser takes five
-# times as long, and every start of Snakemake would wait for it.
+# `from a.b import c, d as e`, also over several lines in brackets, or `import a.b`. Python's own parser takes longer,
+# and every start of Snakemake would wait for it; tests/test_sources.py holds the two against each other.
 IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+)?import[ \t]+(\([^)]*\)|.*)", re.MULTILINE)
 
 

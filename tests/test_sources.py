@@ -1,5 +1,6 @@
 """What a stage runs: exactly the package's modules that importing it loads."""
 
+import ast
 import subprocess
 import sys
 
@@ -48,6 +49,24 @@ def test_digest_changes_with_the_code_alone(monkeypatch, tmp_path):
     assert sources.digest("stage.py") == before
     (tmp_path / "stage.py").write_text("x = 2\n")
     assert sources.digest("stage.py") != before
+
+
+def imported(path):
+    """Files of the package that Python's own parser finds imported in one file."""
+    package, found = path.relative_to(sources.PACKAGE.parent).parent.parts, set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*above, *filter(None, [node.module])])
+            found.update([base, *(f"{base}.{name.name}" for name in node.names)])
+    return {sources._file(name) for name in found if name.split(".")[0] == sources.PACKAGE.name} - {None}
+
+
+@pytest.mark.parametrize("path", sorted(sources.PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_imports_are_those_of_pythons_own_parser(path):
+    assert {found for found in sources._imports(path) if found.suffix == ".py"} == imported(path)
 
 
 def test_imports_in_every_form(monkeypatch, tmp_path):

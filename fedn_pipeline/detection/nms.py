@@ -13,7 +13,8 @@ def nms(intervals, confidence, iou):
 
     `intervals [n, 2]` half-open, of one video; `confidence [n]`; an interval is dropped when its IoU with a
     more confident one that stays is above `iou` (0 to 1). Of equal confidences the lower index goes first. Time
-    grows with what stays times how many intervals overlap it, so linearly in a video's windows; memory with n only.
+    grows with what stays times what lies around it, so linearly in a video's windows, whose length bounds the
+    intervals'; memory with n only.
     """
     intervals = np.asarray(intervals, dtype=np.float64).reshape(-1, 2)
     by_start = np.argsort(intervals[:, 0], kind="stable")
@@ -28,7 +29,7 @@ def nms(intervals, confidence, iou):
         if free[i]:
             kept.append(i)
             near = slice(first[i], last[i])
-            # `intervals.iou` in half its time: columns, and nothing to clip, as what does not overlap stays below 0
+            # `intervals.iou` for columns, with nothing to clip: as what does not overlap stays below 0
             overlap = np.minimum(end[near], end[i]) - np.maximum(start[near], start[i])
             free[near] &= overlap / (length[near] + length[i] - overlap) <= iou
     return by_start[kept]

@@ -34,26 +34,6 @@ class Interval(NamedTuple):
     high: float | None
 
 
-def summarise(videos, events, runs, settings=None):
-    """Every count and metric of a method with its confidence interval: name -> `(value, low, high)`.
-
-    `runs`: detection tables (with `kept`) of one method, one per seed or chance draw. Value and every draw
-    are the mean over the runs in which the metric is defined. Draws in which it is undefined in all runs are
-    left out of the percentiles, and their number is logged. With a single subject there is no interval
-    (None). `settings`: section `evaluation` of the schema.
-    """
-    return intervals(videos, draw_scores(videos, events, runs, settings), settings)
-
-
-def paired_difference(videos, events, runs_a, runs_b, settings=None):
-    """Method a minus method b on the same draws: name -> `(difference, low, high)`; see `summarise`.
-
-    An interval above 0 means that a is better; draws in which either method is undefined are left out.
-    """
-    a, b = (draw_scores(videos, events, runs, settings) for runs in (runs_a, runs_b))
-    return intervals(videos, difference(a, b), settings)
-
-
 def draw_weights(n_subjects, settings):
     """How often each subject counts `[1 + n_draws, n_subjects]`; row 0 is the sample itself, all ones."""
     random = np.random.default_rng(settings["bootstrap_seed"])
@@ -64,9 +44,10 @@ def draw_weights(n_subjects, settings):
 
 
 def draw_scores(videos, events, runs, settings=None):
-    """Name -> `[1 + n_draws]`, mean over the runs in which the metric is defined; the sample's own first.
+    """Every count and metric of a method, `[1 + n_draws]` by name; the sample's own first.
 
-    The costly part of `summarise` and `paired_difference`, for who wants several of them of one method.
+    `runs`: detection tables (with `kept`) of one method, one per seed or chance draw. Each value is the mean over the
+    runs in which the metric is defined. `settings`: section `evaluation` of the schema.
     """
     settings = settings or default_settings()
     weights = draw_weights(len(subjects(videos)), settings)
@@ -83,12 +64,19 @@ def draw_scores(videos, events, runs, settings=None):
 
 
 def difference(a, b):
-    """Scores of method a minus those of b, draw by draw; both as `draw_scores` gives them, on the same videos."""
+    """Scores of method a minus those of b, draw by draw; both as `draw_scores` gives them, on the same videos.
+
+    An interval above 0 means that a is better; a draw in which either is undefined is.
+    """
     return {name: a[name] - b[name] for name in a}
 
 
-def intervals(videos, scores, settings=None):
-    """Name -> Interval of scores that `draw_scores` or `difference` gave on `videos`."""
+def summary(videos, scores, settings=None):
+    """Name -> Interval of scores that `draw_scores` or `difference` gave on `videos`.
+
+    Draws in which a metric is undefined are left out of its percentiles, and their number is logged. With a single
+    subject there is no interval (None).
+    """
     settings = settings or default_settings()
     weights = draw_weights(len(subjects(videos)), settings)
     return {name: interval(name, values, weights, settings) for name, values in scores.items()}

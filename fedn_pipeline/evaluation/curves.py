@@ -18,7 +18,7 @@ from fedn_pipeline.matching import UNMATCHED, match
 def ap_curves(videos, events, runs, settings):
     """Table `kind, iou, value, low, high`: AP of `spotting` and `detection` at each of `map_ious`, mean over `runs`.
 
-    Arguments as in `bootstrap.summarise`. A method without emotions has no rows of kind `detection`.
+    Arguments as in `bootstrap.draw_scores`. A method without emotions has no rows of kind `detection`.
     """
     weights = draw_weights(len(subjects(videos)), settings)
     curves = [ap_by_iou(collect(videos, events, with_kept(run), settings), weights) for run in runs]

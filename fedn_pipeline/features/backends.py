@@ -5,7 +5,8 @@
 - backend: `openvino` where it is installed, the processor is an x86-64 and torch sees no GPU; else `torch`;
 - precision: `bf16` where the device multiplies it faster (GPU; processors with AMX or AVX512-BF16); else `fp32`.
 
-Both results of the rule belong to the key of the feature cache.
+The keys `backbone.backend` and `backbone.precision` re-run the stage; what `auto` made of them is kept with the
+features, and files that differ in it are never merged.
 """
 
 import platform
@@ -22,6 +23,11 @@ X86_64 = ("x86_64", "AMD64")
 EXTRA = "pip install 'fedn-pipeline[openvino]'"
 
 
+def fits_openvino(device):
+    """Whether OpenVINO would be the faster one on a machine whose torch computes on `device`."""
+    return device.type == "cpu" and platform.machine() in X86_64
+
+
 def choose(settings, device):
     """`(backend, precision, device)` of section `backbone` on a machine whose torch computes on `device`.
 
@@ -29,8 +35,7 @@ def choose(settings, device):
     """
     name = settings["backend"]
     if name == "auto":
-        fits = device.type == "cpu" and platform.machine() in X86_64
-        name = "openvino" if fits and find_spec("openvino") else "torch"
+        name = "openvino" if fits_openvino(device) and find_spec("openvino") else "torch"
     if name == "openvino":
         device = torch.device("cpu")
         if not find_spec("openvino"):

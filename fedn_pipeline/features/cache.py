@@ -96,9 +96,15 @@ def merge(parts, path):
         for video in sorted(sources):
             with h5py.File(sources[video]) as file:
                 file.copy(video, merged)
-        merged.attrs["backbone"] = path.stem
-        for key in OF_THE_WHOLE:
-            values = sorted({str(group.attrs.get(key, UNKNOWN)) for group in merged.values()})
-            if len(values) > 1:
-                raise InputError(f"{path}: parts differ in {key}: {values}; delete the parts and run again")
-            merged.attrs[key] = values[0]
+        finish(merged, path)
+
+
+def finish(file, path):
+    """Keep at the root of an open file what is alike in all its groups; refuses mixtures. `path` names the backbone."""
+    file.attrs["backbone"] = path.stem
+    for key in OF_THE_WHOLE:
+        values = sorted({str(group.attrs.get(key, UNKNOWN)) for group in file.values()})
+        if len(values) > 1:
+            fixed = f"; backbone.{key} can fix it" if key in ("backend", "precision") else ""
+            raise InputError(f"{path}: parts differ in {key}: {values}{fixed}; delete the parts and run again")
+        file.attrs[key] = values[0]

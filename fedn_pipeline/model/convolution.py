@@ -1,7 +1,7 @@
 """1D convolutions of few positions as one matrix product: the same numbers to float rounding, sooner on the processor.
 
 The product of the unfolded input with the weights is what a convolution is. The processor's own routine reorders the
-weights first, which takes longer than the sum itself where a window has 2 to 32 positions (benchmarks/convolution.py).
+weights first, which takes longer than the sum itself where a window has 2 to 64 positions (benchmarks/convolution.py).
 """
 
 from torch import nn

@@ -24,6 +24,13 @@ def _backbone(settings):
     return [(network, torch.empty(geometry.window_frames(windows), 3, side, side))]
 
 
+def of_call(call):
+    """FLOP of one call of a function without arguments."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()
+
+
 def count(settings, classes=4):
     """Cost of one window: `total`, `backbone`, `rest` in GFLOP, `gmac` of the total, and `parameters` by part.
 
@@ -31,19 +38,13 @@ def count(settings, classes=4):
     """
     if settings["folds"]["method"] != "fedn":
         raise InputError(f"folds.method: FLOPs are those of a FEDN, not of `{settings['folds']['method']}`")
-
-    def gflop(run):
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            run()
-        return counter.get_total_flops() / 1e9
-
     windows, model = settings["windows"], settings["model"]
-    with torch.device("meta"):
+    with torch.device("meta"), torch.no_grad():
         backbones = _backbone(settings)
         network, _ = fedn.build(settings, classes if model["recognition"] else 1)
         features = torch.empty(1, geometry.rows_read(windows, model), model["feature_width"])
-        backbone = sum(gflop(lambda n=n, x=x: n.eval()(x)) for n, x in backbones)
-        rest = gflop(lambda: network(features, literal=True))
+        backbone = sum(of_call(lambda n=n, x=x: n.eval()(x)) for n, x in backbones) / 1e9
+        rest = of_call(lambda: network(features, literal=True)) / 1e9
     parts = {"backbone": [n for n, _ in backbones], "rest": [network]}
     parameters = {part: sum(p.numel() for n in nets for p in n.parameters()) for part, nets in parts.items()}
     total = backbone + rest

@@ -2,8 +2,9 @@
 
 Windows overlap: at test a segment lies in 8 of them. It is known by the rows it reads, so equal rows are found by
 `torch.unique`, embedded once and handed to each window by index. That holds for every rate, and at a video's end, where
-a window repeats the last frame and its segments differ. Besides the identities of `SegmentFusion.forward`, one more:
-averaging over keys commutes with the value projection, which therefore follows it: once per segment, not per frame.
+a window repeats the last frame and its segments differ. Besides the identities of `SegmentFusion.forward`, two more:
+averaging over keys commutes with the value projection, which therefore follows it, once per segment; and the key's bias
+adds the same to all of a query's scores, which the softmax cancels.
 """
 
 import math
@@ -41,7 +42,6 @@ def _fuse(fusion, x, place):
     def of_segments(projected):  # [F, D] -> [n, heads, T, depth], in one copy
         return projected.view(-1, depth).index_select(0, by_head).view(n, heads, t, depth)
 
-    # The key's bias adds the same to a query's score for every key, so the softmax cancels it.
     q, k = of_segments(F.linear(x, query, query_bias)), of_segments(F.linear(x, key))
     weights = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(depth), dim=-1).mean(-2)  # [n, heads, T]
     attended = (weights @ held).transpose(0, 1)  # [heads, n, D]

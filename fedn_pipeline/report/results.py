@@ -13,7 +13,7 @@ from itertools import chain
 import pandas as pd
 
 from fedn_pipeline.dataset.tables import read_detections
-from fedn_pipeline.evaluation.bootstrap import difference, draw_scores, intervals
+from fedn_pipeline.evaluation.bootstrap import difference, draw_scores, summary
 from fedn_pipeline.files import InputError, write_csv
 from fedn_pipeline.report import table
 
@@ -108,7 +108,7 @@ def run(dataset, videos, events, folder, stem, settings, not_run=None):
         return draw_scores(*of_videos(ids, videos, events), runs, evaluation)
 
     def with_intervals(scores, ids):
-        return intervals(of_videos(ids, videos)[0], scores, evaluation)
+        return summary(of_videos(ids, videos)[0], scores, evaluation)
 
     shared = {"dataset": dataset, "labels": settings["dataset"]["labels"], "source": "ours"}
     rows, differences = [], []

@@ -55,7 +55,7 @@ def results_table(rows):
     """One row per method, in the given order, fractions; missing cells are empty.
 
     `rows`: dictionaries with the keys of IDENTITY and FURTHER, and `metrics`: name -> a number, None, or
-    `(value, low, high)`, as `evaluation.bootstrap.summarise` gives it. Raises KeyError for a key that is no
+    `(value, low, high)`, as `evaluation.bootstrap.summary` gives it. Raises KeyError for a key that is no
     column.
     """
     order = columns()

@@ -6,8 +6,9 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from scores import paired_difference, summarise
 
-from fedn_pipeline.evaluation.bootstrap import draw_weights, paired_difference, summarise
+from fedn_pipeline.evaluation.bootstrap import draw_weights
 from fedn_pipeline.evaluation.metrics import COUNTS, METRICS, default_settings, evaluate
 from fedn_pipeline.files import InputError
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scores import summarise
 
 from fedn_pipeline.evaluation import curves
-from fedn_pipeline.evaluation.bootstrap import summarise
 from fedn_pipeline.evaluation.metrics import default_settings
 
 SETTINGS = default_settings() | {"bootstrap_draws": 50}

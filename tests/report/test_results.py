@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from scores import paired_difference, summarise
 
 from fedn_pipeline import config
 from fedn_pipeline.evaluation import bootstrap
@@ -70,9 +71,9 @@ def test_scores_once_for_the_row_and_every_difference(tmp_path, monkeypatch):
     runs = {name: results.read_experiment(tmp_path, name, [0], VIDEOS) for name in names}
     for row, name in zip(rows, names, strict=True):
         tables = results.of_videos(runs[name].tested, VIDEOS, EVENTS)
-        assert row["metrics"] == bootstrap.summarise(*tables, runs[name].tables, settings["evaluation"])
+        assert row["metrics"] == summarise(*tables, runs[name].tables, settings["evaluation"])
         reference = results.of_videos(runs[name].tested, *runs["fedn"].tables)
-        paired = bootstrap.paired_difference(*tables, reference, runs[name].tables, settings["evaluation"])
+        paired = paired_difference(*tables, reference, runs[name].tables, settings["evaluation"])
         given = written[0][written[0].minus == name].set_index("metric")[["value", "low", "high"]].astype(float)
         wanted = pd.DataFrame(paired, index=["value", "low", "high"]).T.astype(float)
         assert given.equals(wanted) if name != "fedn" else given.empty

@@ -30,7 +30,9 @@ def test_every_measurement_of_the_gpu_runs(benchmarks, settings, capsys):
     """torch.compile with a backend that translates nothing: what it sees of the network is the same."""
     import gpu
 
-    size = gpu.Size(matrix=32, frames=2, videos=4, windows=2, calls=1, processes=(1,), compile={"backend": "eager"})
+    size = gpu.Size(
+        matrix=32, frames=2, share=1 / 325, windows=2, calls=1, processes=(1,), compile={"backend": "eager"}
+    )
     measured = list(gpu.measure(size, settings, CPU))
     assert len(measured) == len(gpu.TARGETS)
     assert all(math.isfinite(number) and number > 0 for *numbers, _ in measured for number in numbers)
@@ -58,7 +60,7 @@ def test_loop_and_bare_steps_make_the_same_network(benchmarks, settings, monkeyp
     import training_step
 
     settings["training"] |= {"batch_size": 4, "steps": 3, "precision": "fp32"}
-    fold = videos, truth, classes = training_step.made_up(settings, 4, CPU)
+    fold = videos, truth, classes = training_step.made_up(settings, 1 / 325, CPU)
     compute.prepare(0, 1)
     network, step = training_step.bare_steps(settings, *fold, CPU)
     for _ in range(3):

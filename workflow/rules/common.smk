@@ -16,10 +16,10 @@ from fedn_pipeline.files import InputError
 from fedn_pipeline.training import split
 from snakemake.exceptions import WorkflowError
 
-gc.set_threshold(100_000)  # to look for garbage in a graph of jobs again and again takes a tenth of a dry run
+gc.set_threshold(100_000)  # a graph of jobs is no garbage, and looking for some in it takes long
 CONFIG = Path(workflow.basedir).parent / "config"
 # Slots of the GPU that a job of the network takes (the profile has their number); none on a machine without one, so that
-# nothing is limited there. A driver brings its command; asking torch would take as long as 300 jobs.
+# nothing is limited there. A driver brings its command; asking torch would take longer than a dry run of the demo.
 GPU_SLOTS = int(
     os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1") and any(map(shutil.which, ("nvidia-smi", "rocm-smi")))
 )
@@ -92,7 +92,7 @@ def code(place):
     return sources.digest(place)
 
 
-# The tables of the checkpoint `dataset`. Until it has made them, `get` raises what Snakemake understands; after that they
+# The tables of the checkpoint `dataset` (of a rehearsal, `rehearsal` writes the same paths). Until it has made them, `get` raises what Snakemake understands; after that they
 # stay as they are while this process lives, so each is read once, however many jobs ask.
 @cache
 def videos(dataset):
@@ -196,7 +196,7 @@ def aligner(wildcards):
     """Which aligner a data set uses; one that cannot start stops the run before anything is computed."""
     every = resolved(wildcards.dataset)
     if every["faces"]["aligner"] == "openface":
-        from fedn_pipeline.faces import openface_run  # its imports take as long as 200 jobs
+        from fedn_pipeline.faces import openface_run  # every start of Snakemake would wait for its imports
 
         try:
             openface_run.program(every["openface"], [])

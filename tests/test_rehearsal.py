@@ -176,6 +176,10 @@ def test_command_reads_a_fraction_and_refuses_what_is_none(tmp_path, capsys):
 
 def test_workflow_starts_at_the_written_files_and_refuses_a_page(tmp_path):
     project = copied(tmp_path)
+    assert planned(project, "results/rehearsal_table.csv") == {
+        "rehearsal",
+        "results",
+    }  # then the folds
     rehearsal.write(project / "data/rehearsal", TINY)
     assert planned(project, "results/rehearsal_table.csv") == {"folds", "detections", "reference", "results"}
     refused = run(project, "--dry-run", "results/rehearsal/summary/index.html")
