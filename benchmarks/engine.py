@@ -23,7 +23,7 @@ VIDEOS, FOLDS = 1300, 100
 EXPERIMENTS = ["fedn", "without_window_attention", "without_segment_attention"]
 LIMIT_S = 10  # for a dry run, and for a no-op
 SHARE = 0.05  # of the work, for the engine
-# Core hours without a GPU (docs/datasets.md, What it costs): faces and features; 30 epochs of one row.
+# Core hours without a GPU, rounded (docs/datasets.md, What it costs): faces and features; 30 epochs of one row.
 VIDEO_HOURS, ROW_HOURS = 39 + 77, 1000
 COMMAND = """#!/bin/sh
 # Writes what the command of a stage would write, empty.
@@ -127,7 +127,7 @@ def main():
     work_s = 3600 * (share * VIDEO_HOURS + share**2 * ROW_HOURS * len(EXPERIMENTS))  # folds times their videos
     report(f"dry run of {n_jobs} jobs, against its limit", dry[0], LIMIT_S, 1, "s")
     report(f"no-op of {n_jobs} jobs, against its limit", nothing[0], LIMIT_S, 1, "s")
-    report(f"engine over {n_jobs} jobs, against {SHARE:.0%} of their work", run[1], SHARE * work_s, 1, "s")
+    report(f"engine over {n_jobs} jobs, against {SHARE:.0%} of their estimated work", run[1], SHARE * work_s, 1, "s")
 
 
 if __name__ == "__main__":

