@@ -92,8 +92,9 @@ def code(place):
     return sources.digest(place)
 
 
-# The tables of the checkpoint `dataset` (of a rehearsal, `rehearsal` writes the same paths). Until it has made them, `get` raises what Snakemake understands; after that they
-# stay as they are while this process lives, so each is read once, however many jobs ask.
+# The tables of the checkpoint `dataset` (of a rehearsal, `rehearsal` writes the same paths). Until it has made them, `get`
+# raises what Snakemake understands; after that they stay as they are while this process lives, so each is read once,
+# however many jobs ask.
 @cache
 def videos(dataset):
     """videos.csv as a table."""
