@@ -29,5 +29,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 bench: $(INSTALLED) # writes docs/performance.md; on an idle machine
 	python benchmarks/page.py
 
-clean: # everything that the workflow made; the environment stays
-	rm -rf data/demo* results/demo* .snakemake
+clean: # all of the demo and of rehearsals; the environment and other data sets stay
+	rm -rf data/demo* results/demo* data/rehearsal* results/rehearsal* .snakemake

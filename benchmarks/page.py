@@ -28,7 +28,9 @@ NOT_MEASURING = ("common", "page")
 HEAD = """# How fast, against what
 
 Written by `make bench`, one section per script of `benchmarks/`; each claim is a ratio against a named alternative in
-the same run, above 1 (or the target) where ours is better. Ratios carry over to other machines better than times do.
+the same run, or a limit; it is above 1 where ours is better. A target other than a plain factor is what the limit asks
+for: the script says how it comes about. Units stand below each table. What a script scales (the bootstrap's alternative
+is one draw of one method, times all) or projects, it says. Ratios carry over to other machines better than times do.
 
 """
 FIGURES = {"scale": "![Time and memory of each part over frames](scale.png)\n\n"}

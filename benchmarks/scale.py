@@ -193,7 +193,7 @@ def print_projection(costs, windows, share, settings):
     split_of["held-out loss"] = steps / training["log_every"] * costs["held-out loss"].seconds
     total, n_folds = sum(split_of.values()), round(share * rehearsal.LIKE["casme3"].subjects)
     schedule = f"{training['epochs']} epochs = {steps} steps of {training['batch_size']} windows"
-    print(f"one fold, {schedule}: {total / 3600:.1f} h (projected)")
+    print(f"one fold, {schedule}: {total / 3600:.1f} h (projected, with all test windows)")
     for part, seconds in sorted(split_of.items(), key=lambda item: -item[1]):
         print(f"  {part:16}{seconds:12.1f} s{seconds / total:8.1%}")
     threads = training["threads"]

@@ -95,7 +95,7 @@ def main():
                     f"{count[form] / other / 1e9:.1f}, {count['fast'] / ours / 1e9:.1f}; the count allows "
                     f"{bound:.2f}x, measured {other / ours:.2f}x: {other / ours / bound:.0%} of it"
                 )
-                name = f"segment attention, {work}, {part.__name__}: shared against {form}"
+                name = f"segment attention, {work}, {part.__name__}: fast against {form}"
                 report(name, ours, other, AIM * bound, "s")
 
 

@@ -218,7 +218,7 @@ def flops(args, settings):
         print(f"{name:10} {number / 1e6:9.3f} million parameters")
 
 
-def _share(text):
+def share(text):
     """`1/16` or `0.0625` as a number."""
     try:
         return float(Fraction(text))
@@ -271,7 +271,7 @@ def parser():
 
     sub = command(rehearse, "make up tables and features of a data set's size, to try everything after them: no result")
     sub.add_argument("--like", choices=["casme2", "casme3"], help="whose sizes (default casme3)")
-    sub.add_argument("--share", type=_share, metavar="SHARE", help="of its size, e.g. 1/16 (default 1)")
+    sub.add_argument("--share", type=share, metavar="SHARE", help="of its size, e.g. 1/16 (default 1)")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
 
     sub = command(faces, "align one video: DIR/alignment/NAME.csv and DIR/crops/NAME.mp4")
