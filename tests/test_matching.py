@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedn_pipeline import intervals
 from fedn_pipeline.matching import UNMATCHED, match
 
 THRESHOLDS = [0.3, 0.5, 0.75, 0.95]
@@ -71,52 +70,21 @@ def test_equals_brute_force(seed, by_emotion):
         assert matched[t].tolist() == brute_force(predictions, truths, threshold, by_emotion)
 
 
-def one_video_after_the_other(detections, events, thresholds, by_emotion):
-    """`match` with a loop over videos and detections, all pairs of a video at once."""
-    predicted, true = (intervals.half_open(table.onset, table.offset) for table in (detections, events))
-    groups, true_groups = (
-        np.array([f"{video}/{emotion}" if by_emotion else video for video, emotion in zip(*columns, strict=True)])
-        for columns in ((table.video_id, table.emotion) for table in (detections, events))
-    )
-    matched = np.full((len(thresholds), len(detections)), UNMATCHED)
-    for group in set(groups):
-        rows, candidates = np.flatnonzero(groups == group), np.flatnonzero(true_groups == group)
-        if not len(candidates) or group.endswith("/"):
-            continue
-        rows = rows[np.argsort(-detections.confidence.to_numpy()[rows], kind="stable")]
-        overlap = intervals.pairwise_iou(predicted[rows], true[candidates])
-        for t, threshold in enumerate(thresholds):
-            free = np.ones(len(candidates), dtype=bool)
-            for row, iou in zip(rows, overlap, strict=True):
-                eligible = np.where(free & (iou >= threshold), iou, -1.0)
-                best = len(candidates) - 1 - eligible[::-1].argmax()
-                if eligible[best] >= 0:
-                    matched[t, row], free[best] = candidates[best], False
-    return matched
-
-
 @pytest.mark.parametrize("by_emotion", [False, True])
 @pytest.mark.parametrize("seed", range(5))
-def test_all_videos_at_once_equals_one_after_the_other(seed, by_emotion):
-    """Long videos and intervals of all lengths, jittered ground truth, equal confidences, empty emotions."""
+def test_intervals_of_all_lengths_equal_brute_force(seed, by_emotion):
+    """Long videos, jittered ground truth, lengths from 3 frames to thousands: what one overlaps is far from its row."""
     random = np.random.default_rng(seed)
-
-    def rows(n):
-        length = (3 + random.lognormal(3, 1.5, n)).astype(int)
-        onset = random.integers(0, 2000, n)
-        emotion, video = random.choice(EMOTIONS, n), random.integers(0, 8, n)
-        return pd.DataFrame({
-            "video_id": [f"v{i}" for i in video], "onset": onset, "offset": onset + length, "emotion": emotion,
-        })  # fmt: skip
-
-    events = rows(150)
-    near = events.iloc[random.integers(0, len(events), 400)]
-    near = near.assign(offset=near.offset + random.integers(0, 9, len(near)))
-    detections = pd.concat([near, rows(600)]).sample(frac=1, random_state=seed)
-    detections = detections.assign(confidence=random.random(len(detections)).round(1))
-    matched = match(detections, events, THRESHOLDS, by_emotion)
+    length = (3 + random.lognormal(3, 1.5, 60)).astype(int)
+    places = zip(random.integers(0, 2000, 60), length, random.integers(0, 4, 60), strict=True)
+    truths = [(int(a), int(n), f"v{video}", str(random.choice(EMOTIONS))) for a, n, video in places]
+    jittered = [(a, n + int(random.integers(0, 9)), *rest) for a, n, *rest in truths * 3]
+    predictions = [(row, float(round(random.random(), 1))) for row in jittered]
+    random.shuffle(predictions)
+    matched = match(detection_table(predictions), table(truths), THRESHOLDS, by_emotion)
     assert (matched >= 0).sum() > 100
-    np.testing.assert_array_equal(matched, one_video_after_the_other(detections, events, THRESHOLDS, by_emotion))
+    for t, threshold in enumerate(THRESHOLDS):
+        assert matched[t].tolist() == brute_force(predictions, truths, threshold, by_emotion)
 
 
 def test_nothing_to_match():

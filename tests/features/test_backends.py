@@ -130,8 +130,19 @@ def test_openvino_bf16_is_near_fp32_or_refused(weights, faces):
             embedded(weights, faces, backend="openvino", precision="bf16")
 
 
-def test_bf16_is_near_fp32_on_real_faces(real_faces, weights):
+def of_head_motion(real_faces):
+    """Crops `[15, 112, 112, 3]` out of a real video."""
     folder, _ = real_faces
     images = crops.read_frames(folder / f"crops/head_motion{crops.CROPS_SUFFIX}", range(0, 842, 60))
-    images = np.stack([image[::2, ::2] for image in images])
+    return np.stack([image[::2, ::2] for image in images])
+
+
+def test_bf16_is_near_fp32_on_real_faces(real_faces, weights):
+    images = of_head_motion(real_faces)
     assert least_cosine(*(embedded(weights, images, precision=precision) for precision in ("fp32", "bf16"))) >= 0.999
+
+
+@pytest.mark.usefixtures("openvino")
+def test_openvino_is_near_torch_on_real_faces(real_faces, weights):
+    images = of_head_motion(real_faces)
+    assert least_cosine(*(embedded(weights, images, backend=backend) for backend in ("torch", "openvino"))) >= 0.999
