@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 from fedn_pipeline import compute, config
 from fedn_pipeline.dataset.demo import stills
 from fedn_pipeline.faces import crops
-from fedn_pipeline.features import backbone, backends
+from fedn_pipeline.features import backbone, backends, extract
 from fedn_pipeline.features import stills as pictures
 from fedn_pipeline.files import InputError
 
@@ -131,10 +131,10 @@ def test_openvino_bf16_is_near_fp32_or_refused(weights, faces):
 
 
 def of_head_motion(real_faces):
-    """Crops `[15, 112, 112, 3]` out of a real video."""
+    """Every sixtieth crop of a real video `[15, SIDE, SIDE, 3]`, as the stage reads them."""
     folder, _ = real_faces
-    images = crops.read_frames(folder / f"crops/head_motion{crops.CROPS_SUFFIX}", range(0, 842, 60))
-    return np.stack([image[::2, ::2] for image in images])
+    needed = np.arange(842) % 60 == 0
+    return np.stack(list(extract.pictures(folder / f"crops/head_motion{crops.CROPS_SUFFIX}", needed, SIDE)))
 
 
 def test_bf16_is_near_fp32_on_real_faces(real_faces, weights):
