@@ -5,7 +5,7 @@ DATASET ?= demo
 INSTALLED := .venv/installed
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test faults lint bench clean
 demo: $(INSTALLED)
 	snakemake --cores $(CORES) results/$(DATASET)_table.csv results/$(DATASET)/summary/index.html
 	@cat results/$(DATASET)_table.md
@@ -13,6 +13,9 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	python -m pytest
+
+faults: $(INSTALLED) # tests/faults at full size: kills, full disks, flipped bytes, mutated inputs; an hour or more
+	python -m pytest tests/faults --full
 
 lint: $(INSTALLED)
 	ruff check .

@@ -1,14 +1,24 @@
-"""Files that appear whole or not at all, checksums, and the one error for bad input.
+"""Files that appear whole or not at all, each with its checksum beside it, and the one error for bad input.
 
 Every output of every stage is written beside its place and renamed into it, so a killed job never leaves half a
-file under the final name. Used by all stages.
+file under the final name. `NAME.sha256` beside it, in the format of `sha256sum`, tells a later reader of a flipped
+byte. Used by all stages.
 """
 
+import errno
 import hashlib
 import json
 import os
+import re
+import socket
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+
+CHECKSUM_SUFFIX = ".sha256"
+# What keeps any program from writing, whatever library says so and in which words.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG)
+_PARTIAL = re.compile(r"\..+\.partial-(?P<host>.+)-(?P<process>\d+)(?:\.[^.]*)?")
 
 
 class InputError(Exception):
@@ -17,16 +27,86 @@ class InputError(Exception):
 
 @contextmanager
 def whole(path):
-    """Give a temporary path beside `path` (same suffix); rename it into place only if the block succeeds."""
+    """Give a temporary path beside `path` (same suffix); put it in its place only if the block succeeds.
+
+    Raises InputError naming the file and the cause if it cannot be written (disk full, read-only, no permission).
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{os.getpid()}{path.suffix}")
+    host = re.sub(r"[^A-Za-z0-9.]", "", socket.gethostname())
+    partial = path.with_name(f".{path.stem}.partial-{host}-{os.getpid()}{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent, host)
         yield partial
         os.chmod(partial, 0o666 & ~_umask())  # some writers (safetensors) make files that only their owner can read
-        os.replace(partial, path)
+        _settle(partial, path)
+    except InputError:
+        raise
+    except Exception as error:
+        cause = _unwritable(error, path.parent)
+        if cause is None:
+            raise
+        raise InputError(f"{path}: cannot be written: {cause}; nothing of it was kept") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _settle(partial, path):
+    """Rename `partial` to `path`, its bytes safely on the disk, and write the checksum beside it.
+
+    In between there is no checksum, never one of other bytes: a job killed here leaves a whole file.
+    """
+    with open(partial, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    beside = checksum_path(path)
+    partial_checksum = partial.with_name(partial.name + CHECKSUM_SUFFIX)
+    try:
+        partial_checksum.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+        beside.unlink(missing_ok=True)
+        os.replace(partial, path)
+        os.replace(partial_checksum, beside)
+    finally:
+        partial_checksum.unlink(missing_ok=True)
+
+
+def _sweep(folder, host):
+    """Delete what processes of this machine that live no more (killed) have left unfinished in a folder."""
+    for path in folder.glob(".*.partial-*"):
+        found = _PARTIAL.fullmatch(path.name.removesuffix(CHECKSUM_SUFFIX))
+        if found and found["host"] == host and not _lives(int(found["process"])):
+            path.unlink(missing_ok=True)
+
+
+def _lives(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _unwritable(error, folder):
+    """Why nothing can be written into `folder`, in the system's words, if an exception (of any library) says that."""
+    while error is not None:
+        name = getattr(error, "filename", None)
+        if (
+            isinstance(name, str)
+            and folder not in (Path(name), *Path(name).parents)
+            and Path(name) not in folder.parents
+        ):
+            return None  # something that was to be read
+        number = getattr(error, "errno", None)
+        if number in UNWRITABLE:
+            return os.strerror(number)
+        text = str(error).lower()
+        for number in UNWRITABLE:  # HDF5 and safetensors only tell in their texts
+            if os.strerror(number).lower() in text:
+                return os.strerror(number)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _umask():
@@ -45,6 +125,14 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
+def read_json(path):
+    """A JSON file of the pipeline's own, after `checked`. InputError if it cannot be read."""
+    try:
+        return json.loads(checked(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error}); {rebuild(path)}") from error
+
+
 def write_csv(path, table, float_format="%.6g"):
     """A pandas table as CSV, without its index."""
     with whole(path) as partial:
@@ -55,3 +143,45 @@ def sha256(path):
     """Hex SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checksum_path(path):
+    """Where the checksum of `path` lies."""
+    path = Path(path)
+    return path.with_name(path.name + CHECKSUM_SUFFIX)
+
+
+def rebuild(path):
+    """How to make a file of the pipeline again, as words for a message."""
+    return f"to make it again: snakemake --cores all --force {path}"
+
+
+def checked(path):
+    """`path` as a Path, if its bytes are still those that were written; each file is read through once per process.
+
+    A file without a checksum beside it (a user's own) passes. Raises InputError naming the file and how to make it
+    again.
+    """
+    path = Path(path)
+    fault = damage(path) if checksum_path(path).is_file() else None
+    if fault:
+        raise InputError(f"{path}: {fault}; {rebuild(path)} (or delete {checksum_path(path).name} if you edited it)")
+    return path
+
+
+def damage(path):
+    """What is wrong with a file that has a checksum beside it, in words; None if it is as it was written."""
+    path = Path(path)
+    if not path.is_file():
+        return "is gone, its checksum is still there"
+    stat = path.stat()
+    beside = checksum_path(path).read_bytes().split()
+    found = _sha256_of_version(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    if beside == [found.encode(), path.name.encode()]:
+        return None
+    return f"damaged: its bytes are not those that {checksum_path(path).name} was made of"
+
+
+@cache
+def _sha256_of_version(path, *_version):
+    return sha256(path)

@@ -11,6 +11,27 @@ from fedn_pipeline.faces import align, crops
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="tests/faults at full size (make faults): an hour or more")
+
+
+@pytest.fixture(scope="session")
+def full(pytestconfig):
+    """Whether the tests of tests/faults run at full size."""
+    return pytestconfig.getoption("--full")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests of tests/faults have counted (`record_property`): faults injected, detected, survived."""
+    reports = [
+        report for some in terminalreporter.stats.values() for report in some if hasattr(report, "user_properties")
+    ]
+    lines = {f"{report.nodeid}: {name} {value}" for report in reports for name, value in report.user_properties}
+    if lines:
+        terminalreporter.write_sep("=", "faults")
+        terminalreporter.write_line("\n".join(sorted(lines)))
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """Folder of real face videos and real OpenFace output; the project itself never needs it."""
