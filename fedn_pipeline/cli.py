@@ -41,8 +41,8 @@ def faces(args, settings):
     from fedn_pipeline.faces import align, crops
 
     name = args.video_id or args.video.stem
-    if not SAFE_NAME.fullmatch(name) or name in (".", ".."):
-        raise InputError(f"video id `{name}`: only A-Z a-z 0-9 . _ - may occur; give another with --video-id")
+    if not SAFE_NAME.fullmatch(name):
+        raise InputError(f"video id `{name}`: only A-Z a-z 0-9 . _ - may occur, no . or - first; give --video-id")
     paths = args.out / "alignment" / f"{name}.csv", args.out / "crops" / f"{name}{crops.CROPS_SUFFIX}"
     summary = align.process(args.video, *paths, settings, args.fps, args.first_number)
     print(json.dumps(summary, indent=2))
@@ -185,6 +185,14 @@ def doctor(args, settings):
     from fedn_pipeline import doctor as checks
 
     print(checks.page(args.config), end="")
+
+
+def forget(args, settings):
+    from fedn_pipeline.forget import stage
+
+    every = config.resolve(args.config, args.dataset)["dataset"]
+    root = args.data / args.dataset if every["reader"] == "demo" else every["root"]
+    print(stage.run(args.subject, args.dataset, args.data, args.results, root, args.video, args.dry_run))
 
 
 def _of_experiment(args, settings):
@@ -348,6 +356,17 @@ def parser():
 
     sub = command(doctor, "what is there and what is not: machine, OpenFace, weights, data sets, disk, commands")
     sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
+
+    sub = command(
+        forget, "erase a subject from everything written, list the models trained on it, prove that none is left"
+    )
+    sub.add_argument("subject", metavar="SUBJECT", help="as in videos.csv")
+    sub.add_argument("--dataset", required=True, metavar="NAME", help="of config/datasets/")
+    sub.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="default: data")
+    sub.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+    sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
+    sub.add_argument("--video", nargs="+", default=[], metavar="ID", help="videos of it that the table lists no more")
+    sub.add_argument("--dry-run", action="store_true", help="only list its videos and the models trained on it")
 
     sub = command(ceiling, "how much of the ground truth a configuration can find at all, before any training")
     tables(sub)

@@ -28,7 +28,8 @@ EVENT_COLUMNS = (
     "provenance",
 )
 DETECTION_COLUMNS = ("video_id", "onset", "offset", "confidence", "emotion", "kept")
-SAFE_NAME = re.compile(r"[A-Za-z0-9._-]+")
+# Names files and words of commands: none is hidden, an option, or a way out of a folder.
+SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 KINDS = ("", "frames", "video")
 BOOLEANS = {"True": True, "true": True, "1": True, "False": False, "false": False, "0": False}
 MAX_LINES = 200  # problems listed in one message; the rest is counted
@@ -210,8 +211,9 @@ class Sheet:
 
     def safe_name(self, column):
         cells = self.table[column]
-        bad = [not SAFE_NAME.fullmatch(cell) or set(cell) == {"."} for cell in cells]
-        self.flag(bad, lambda row: f"{column} {row[column]!r} names files: use letters, digits, `.`, `_`, `-` only")
+        bad = [not SAFE_NAME.fullmatch(cell) for cell in cells]
+        rule = "names files: use letters, digits, `.`, `_`, `-` only, none of the last two first"
+        self.flag(bad, lambda row: f"{column} {row[column]!r} {rule}")
 
     def trimmed(self, column):
         cells = self.table[column]

@@ -11,7 +11,7 @@ from fedn_pipeline import config as configuration
 from fedn_pipeline import sources
 from fedn_pipeline.dataset import search
 from fedn_pipeline.cascades.gap import gap_of
-from fedn_pipeline.dataset.tables import ground_truth, of_label_set, read_events, read_videos
+from fedn_pipeline.dataset.tables import SAFE_NAME, ground_truth, of_label_set, read_events, read_videos
 from fedn_pipeline.files import InputError
 from fedn_pipeline.training import split
 from snakemake.exceptions import WorkflowError
@@ -253,7 +253,7 @@ def flow_parts(wildcards):
 def excluded(wildcards):
     """A backbone named `..._without_PHOTOGRAPH` is trained without the stills of that photograph."""
     _, without, photograph = wildcards.backbone.partition("_without_")
-    return f"--exclude {photograph}" if without else ""
+    return [f"--exclude={photograph}"] if without else []
 
 
 def by_method(*methods):
@@ -331,6 +331,10 @@ def fold_features(wildcards):
         name = every["backbone"]["name"].format(**held_out._asdict())
     except KeyError as error:
         raise WorkflowError(f"backbone.name: videos.csv has no column {error}") from error
+    if not SAFE_NAME.fullmatch(name):
+        raise WorkflowError(
+            f"backbone.name: {name!r} names a file: use columns of videos.csv with letters, digits, `.`, `_`, `-` only"
+        )
     return f"data/{wildcards.dataset}/features/{name}.h5"
 
 
