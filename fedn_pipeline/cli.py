@@ -42,7 +42,9 @@ def faces(args, settings):
 
     name = args.video_id or args.video.stem
     if not SAFE_NAME.fullmatch(name):
-        raise InputError(f"video id `{name}`: only A-Z a-z 0-9 . _ - may occur, no . or - first; give --video-id")
+        raise InputError(
+            f"video id `{name}`: only A-Z a-z 0-9 . _ - may occur, no . or - first; give another with --video-id"
+        )
     paths = args.out / "alignment" / f"{name}.csv", args.out / "crops" / f"{name}{crops.CROPS_SUFFIX}"
     summary = align.process(args.video, *paths, settings, args.fps, args.first_number)
     print(json.dumps(summary, indent=2))

@@ -40,6 +40,8 @@ DEMO_NOTE = (
     f"{DEMO_WEIGHTS.capitalize()}: a ResNet18 that has only seen rendered stills of the demo's faces. Such a row shows "
     "that the pipeline runs, not what the method can do: {methods}."
 )
+WORDS_OF_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+LATEX = str.maketrans({mark: f"\\{mark}" for mark in "&%$#_{}"} | WORDS_OF_LATEX)
 COMPARED = ("spotting_f1", "spotting_map", "detection_map", "strs")
 
 
@@ -122,7 +124,7 @@ def demo_note(table):
 
 def latex(table):
     """The scores as a LaTeX table, the note on demo weights below it."""
-    note = demo_note(table).replace("_", r"\_")
+    note = demo_note(table).translate(LATEX)
     return scores(table).to_latex(index=False, escape=True) + (f"\n{note}\n" if note else "")
 
 
@@ -137,8 +139,15 @@ def markdown(table, differences=None):
 
 def aligned(text):
     """A table of text as Markdown, columns aligned for a terminal."""
-    escaped = text.map(lambda cell: cell.replace("|", "&#124;")) if len(text) else text
-    return escaped.to_markdown(index=False, disable_numparse=True) + "\n"
+    escaped = text.map(_in_markdown) if len(text) else text
+    return escaped.rename(columns=_in_markdown).to_markdown(index=False, disable_numparse=True) + "\n"
+
+
+def _in_markdown(text):
+    """A cell that stays a cell, without HTML, code or links; what people read in a terminal stays as it is."""
+    for mark, code in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("`", "&#96;"), ("](", "]&#40;")):
+        text = text.replace(mark, code)
+    return " ".join(text.split())
 
 
 def _flat(row):
