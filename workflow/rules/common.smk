@@ -170,6 +170,13 @@ def root(dataset):
     return Path(folder)
 
 
+def literal(path):
+    """A path of the user's as an input: Snakemake would take braces in it for wildcards, and a line break for two."""
+    if re.search(r"[{}\r\n]", str(path)):
+        raise WorkflowError(f"{str(path)!r}: Snakemake cannot read names with braces or line breaks: rename it")
+    return str(path)
+
+
 def annotations(wildcards):
     """The files from which labels are read, as far as they are known before reading: an edited one re-reads all."""
     if resolved(wildcards.dataset)["dataset"]["reader"] == "demo":
@@ -177,8 +184,8 @@ def annotations(wildcards):
     folder = root(wildcards.dataset)
     if resolved(wildcards.dataset)["dataset"]["reader"] == "custom":
         folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]  # a new video changes its folder
-        return sorted(map(str, [*folders, *folder.glob("*.csv")]))
-    return sorted(map(str, search.workbooks(folder)))
+        return sorted(map(literal, [*folders, *folder.glob("*.csv")]))
+    return sorted(map(literal, search.workbooks(folder)))
 
 
 def reading(wildcards):
@@ -190,7 +197,7 @@ def reading(wildcards):
 
 def source(wildcards):
     """The video's file or folder of images; `source` of videos.csv is relative to the data set's root."""
-    return str(root(wildcards.dataset) / rows(wildcards.dataset)[wildcards.video].source)
+    return literal(root(wildcards.dataset) / rows(wildcards.dataset)[wildcards.video].source)
 
 
 def aligner(wildcards):
