@@ -63,7 +63,7 @@ def write(path, alignment):
 def read(path):
     """Read and check an alignment table. Raises InputError with file and rule."""
     try:
-        alignment = pd.read_csv(path)
+        alignment = pd.read_csv(files.checked(path))
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise files.InputError(f"{path}: cannot be read as an alignment table ({error})") from error
     absent = [name for name in COLUMNS if name not in alignment.columns]

@@ -64,6 +64,7 @@ def write(path, crops, fps, settings):
 
 
 def _open(path):
+    files.checked(path)
     try:
         container = av.open(str(path))
         stream = container.streams.video[0]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from fedn_pipeline.files import InputError, whole
+from fedn_pipeline.files import InputError, checked, whole
 
 # Alike in all groups of a merged file, and kept at its root.
 OF_THE_WHOLE = ("weights_sha256", "weights_origin", "backend", "precision", "version")
@@ -69,7 +69,7 @@ def _group(path, video):
 
 def _open(path):
     try:
-        return h5py.File(path)
+        return h5py.File(checked(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read as HDF5 ({error}); the `features` rule makes it") from error
 
@@ -94,7 +94,7 @@ def merge(parts, path):
                     raise InputError(f"{part}: videos that another part holds too: {twice[:3]}")
                 sources.update({video: part for video in file})
         for video in sorted(sources):
-            with h5py.File(sources[video]) as file:
+            with _open(sources[video]) as file:
                 file.copy(video, merged)
         finish(merged, path)
 
