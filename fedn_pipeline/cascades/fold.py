@@ -186,6 +186,9 @@ def run(videos, events, others, inputs, held_out, folder, settings, seed):
     """
     device, folds = compute.prepare(seed, settings["training"]["threads"]), settings["folds"]
     parts = split(videos, folds["group"], held_out, settings["training"]["held_out_fraction"])
+    cached = inputs.flow if folds["method"] == "str" else inputs.features
+    if cached:  # what is absent is told by its method
+        parts = parts.teaching_without(cache.left_out(cached, videos.video_id))
     label = f"without {held_out}"
     task = Task(
         videos, events, others, parts, emotions_of_fold(events, parts, label), settings, np.random.default_rng(seed),

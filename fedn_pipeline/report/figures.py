@@ -8,7 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from fedn_pipeline.evaluation import curves
-from fedn_pipeline.faces import alignment, crops
+from fedn_pipeline.faces import alignment, crops, summary
 from fedn_pipeline.files import InputError, read_json, write_csv
 from fedn_pipeline.matching import UNMATCHED, match
 from fedn_pipeline.report import plots, style, timeline
@@ -69,7 +69,7 @@ def _fold_of(folder):
 def timelines(method, inputs, chosen, events, every, settings, out):
     """Draw the `chosen` videos with a method's first seed, and a contact sheet (None without videos); paths of both.
 
-    `events` is the ground truth, `every` that of all label sets.
+    Videos left out have no picture. `events` is the ground truth, `every` that of all label sets.
     """
     report, iou, labels = settings["report"], settings["evaluation"]["iou"], settings["dataset"]["labels"]
     sets = sorted(set(every.label_set) - {"", labels})
@@ -78,6 +78,7 @@ def timelines(method, inputs, chosen, events, every, settings, out):
     kept["correct"] = match(kept, events, [iou])[0] != UNMATCHED
     folds = _fold_of(inputs.folder / method.name / f"seed{settings['run']['seeds'][0]}")
     paths, pictures = [], {}
+    chosen = chosen[[not summary.left_out(inputs.faces, name) for name in chosen.video_id]]
     for video in tqdm(list(chosen.itertuples()), desc="timelines", unit="video"):
         name = video.video_id
         mine, kept_here, found = (part[part.video_id == name] for part in (events, kept, table))

@@ -79,9 +79,11 @@ def reference(names):
 
 
 def _row(experiment, metrics, videos):
-    """Metrics, weights, protocol and omitted videos of one experiment."""
+    """Metrics, weights, protocol, videos left out (with the reason) and omitted videos of one experiment."""
     omitted = sorted(set(videos.video_id) - experiment.tested)
+    left_out = {video: why for record in experiment.records for video, why in record.get("left_out", {}).items()}
     return {
+        "left_out": "; ".join(f"{video}: {why}" for video, why in sorted(left_out.items())),
         "metrics": metrics,
         "weights": "; ".join(sorted({weights_text(record) for record in experiment.records})),
         "protocol": "; ".join(sorted({protocol(record) for record in experiment.records})),

@@ -11,6 +11,7 @@ import pandas as pd
 from safetensors.torch import save_file
 
 from fedn_pipeline import __version__, compute
+from fedn_pipeline.features import cache
 from fedn_pipeline.files import InputError, whole, write_csv
 from fedn_pipeline.model import outputs
 from fedn_pipeline.model.geometry import row_stride
@@ -57,6 +58,7 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
     """
     device = compute.prepare(seed, settings["training"]["threads"])
     parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"])
+    parts = parts.teaching_without(cache.left_out(features_path, videos.video_id))
     label = f"without {held_out}"
     classes = emotions_of_fold(events, parts, label) if settings["model"]["recognition"] else [EXPRESSION]
     names = outputs.names(classes, settings["model"])
