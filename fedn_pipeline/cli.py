@@ -46,7 +46,7 @@ def faces(args, settings):
             f"video id `{name}`: only A-Z a-z 0-9 . _ - may occur, no . or - first; give another with --video-id"
         )
     paths = args.out / "alignment" / f"{name}.csv", args.out / "crops" / f"{name}{crops.CROPS_SUFFIX}"
-    summary = align.process(args.video, *paths, settings, args.fps, args.first_number)
+    summary = align.process(args.video, *paths, settings, args.fps, args.first_number, leave_out=args.leave_out)
     print(json.dumps(summary, indent=2))
     for warning in summary["warnings"]:
         print(f"WARNING: {args.video}: {warning}", file=sys.stderr)
@@ -284,12 +284,16 @@ def parser():
     sub.add_argument("--share", type=share, metavar="SHARE", help="of its size, e.g. 1/16 (default 1)")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
 
-    sub = command(faces, "align one video: DIR/alignment/NAME.csv and DIR/crops/NAME.mp4")
+    sub = command(faces, "align one video: DIR/alignment/NAME.csv, NAME.json and DIR/crops/NAME.mp4")
     sub.add_argument("video", type=Path, help="a video file, or a folder of numbered images")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
     sub.add_argument("--fps", type=float, help="frame rate of a folder of images")
     sub.add_argument("--first-number", type=int, metavar="N", help="number in the name of the image that is frame 0")
     sub.add_argument("--video-id", metavar="NAME", help="name of the outputs (default: the file's stem)")
+    sub.add_argument(
+        "--leave-out", action="store_true",
+        help="a video that cannot be decoded is no error: it is left out of what follows, which the tables say",
+    )  # fmt: skip
 
     sub = command(pretrain, "train the ResNet18 backbone on labelled stills")
     sub.add_argument("--stills", type=Path, required=True, metavar="DIR", help="folder with stills.csv, or AffectNet's")

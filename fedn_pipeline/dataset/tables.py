@@ -162,6 +162,7 @@ class Sheet:
         """Header, rows of equal length, and the line of the file where each ends; blank lines are skipped."""
         if not Path(path).is_file():
             raise InputError(f"{path}: no such file")
+        files.checked(path)
         try:
             with open(path, encoding="utf-8-sig", newline="") as file:
                 reader = csv.reader(file, strict=True)

@@ -2,7 +2,8 @@
 
 Group: `features [n_rows, D] float16` and `valid [n_rows] bool` (False: no face there), a row every `frame_stride` steps
 of the 30 fps axis (1; 2 for clips), attributes `frame_stride`, `source_sha256`, `weights_sha256`, `weights_origin`,
-`input_size`, `backend`, `precision`, `version` and those of the network. Every dataset carries a fletcher32 checksum.
+`input_size`, `backend`, `precision`, `version` and those of the network; `left_out` says why a video could not be
+processed (its rows are zeros, none valid). Every dataset carries a fletcher32 checksum.
 """
 
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from fedn_pipeline.files import InputError, whole
+from fedn_pipeline.files import InputError, checked, whole
 
 # Alike in all groups of a merged file, and kept at its root.
 OF_THE_WHOLE = ("weights_sha256", "weights_origin", "backend", "precision", "version")
@@ -69,9 +70,15 @@ def _group(path, video):
 
 def _open(path):
     try:
-        return h5py.File(path)
+        return h5py.File(checked(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read as HDF5 ({error}); the `features` rule makes it") from error
+
+
+def left_out(path, ids):
+    """`{video: why}` of those of the videos `ids` that could not be processed; errors as in `read`."""
+    with _open(path) as file:
+        return {video: str(file[video].attrs["left_out"]) for video in ids if "left_out" in file.get(video, file).attrs}
 
 
 def provenance(path):
@@ -94,7 +101,7 @@ def merge(parts, path):
                     raise InputError(f"{part}: videos that another part holds too: {twice[:3]}")
                 sources.update({video: part for video in file})
         for video in sorted(sources):
-            with h5py.File(sources[video]) as file:
+            with _open(sources[video]) as file:
                 file.copy(video, merged)
         finish(merged, path)
 

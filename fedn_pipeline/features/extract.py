@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fedn_pipeline import __version__, intervals
-from fedn_pipeline.faces import alignment, crops
+from fedn_pipeline.faces import alignment, crops, summary
 from fedn_pipeline.features import backbone, backends, cache
 from fedn_pipeline.files import InputError, sha256, whole
 
@@ -123,5 +123,9 @@ def write(path, videos, faces_folder, of_all, features_of):
             crops_path = faces_folder / "crops" / f"{row.video_id}{crops.CROPS_SUFFIX}"
             alignment_path = faces_folder / "alignment" / f"{row.video_id}.csv"
             features, valid = features_of(row, crops_path, alignment_path)
-            attributes = {**of_all, "source_sha256": sha256(crops_path)}
+            attributes = {
+                **of_all,
+                "source_sha256": sha256(crops_path),
+                **summary.left_out(faces_folder, row.video_id),
+            }
             cache.write_group(file, row.video_id, cache.Features(features, valid, attributes))

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fedn_pipeline import __version__, intervals
-from fedn_pipeline.faces import alignment, crops
+from fedn_pipeline.faces import alignment, crops, summary
 from fedn_pipeline.features import cache
 from fedn_pipeline.files import InputError, sha256, whole
 
@@ -129,5 +129,9 @@ def run(videos, faces_folder, gap, path, settings):
             crops_path = faces_folder / "crops" / f"{row.video_id}{crops.CROPS_SUFFIX}"
             alignment_path = faces_folder / "alignment" / f"{row.video_id}.csv"
             flow, valid = video_flow(row, crops_path, alignment_path, gap, settings)
-            attributes = {**of_all, "source_sha256": sha256(crops_path)}
+            attributes = {
+                **of_all,
+                "source_sha256": sha256(crops_path),
+                **summary.left_out(faces_folder, row.video_id),
+            }
             write_group(file, row.video_id, cache.Features(flow, valid, attributes))

@@ -14,7 +14,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from fedn_pipeline.faces import crops
-from fedn_pipeline.files import InputError, sha256
+from fedn_pipeline.files import InputError, checked, sha256
 
 COLUMNS = ["path", "emotion", "identity", "photograph", "split"]
 TABLE = "stills.csv"
@@ -60,7 +60,7 @@ def read_table(folder, exclude=None):
     path = folder / TABLE
     if not path.is_file():
         raise InputError(f"{path}: no such file; the `dataset` stage renders the demo's stills")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = pd.read_csv(checked(path), dtype=str, keep_default_na=False)
     missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise InputError(f"{path}: columns missing: {', '.join(missing)}")

@@ -33,6 +33,6 @@ def save(figure, path):
     """Write a figure whole, the same bytes each time: no date, no random ids. The suffix is the format."""
     metadata = {".svg": {"Date": None}, ".png": {"Software": None}}.get(path.suffix)
     jpeg = {"pil_kwargs": {"quality": JPEG_QUALITY}} if path.suffix == ".jpg" else {}
-    with whole(path) as partial, plt.rc_context({"svg.hashsalt": path.stem, **FONT}):
+    with whole(path, checksum=False) as partial, plt.rc_context({"svg.hashsalt": path.stem, **FONT}):
         figure.savefig(partial, dpi=110, metadata=metadata, **jpeg)
     plt.close(figure)

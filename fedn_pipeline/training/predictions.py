@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from fedn_pipeline.files import InputError, whole
+from fedn_pipeline.files import InputError, checked, whole
 
 DATASETS = ("starts", "intervals", "logits", "valid")
 
@@ -41,7 +41,7 @@ def write(path, roles, names):
 def read(path):
     """Inverse of `write`: `(roles, names)`. Raises InputError naming a damaged file."""
     try:
-        with h5py.File(path) as file:
+        with h5py.File(checked(path)) as file:
             roles = {
                 role: {
                     video: RawPredictions(

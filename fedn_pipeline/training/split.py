@@ -15,6 +15,11 @@ class Split:
     held_out: tuple
     test: tuple
 
+    def teaching_without(self, videos):
+        """The same, but nothing is learnt or chosen on `videos` (those left out); they are tested as before."""
+        train, held_out = (tuple(video for video in ids if video not in videos) for ids in (self.train, self.held_out))
+        return Split(train, held_out, self.test)
+
 
 BY_VIDEO = ("split", "video_id")  # columns that part videos, not people: one subject may be on both sides
 PLAIN_SPLIT = "config/experiments/fedn_split.yaml trains on the videos with events and predicts the others"

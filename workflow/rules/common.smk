@@ -12,6 +12,7 @@ from fedn_pipeline import sources
 from fedn_pipeline.dataset import search
 from fedn_pipeline.cascades.gap import gap_of
 from fedn_pipeline.dataset.tables import SAFE_NAME, ground_truth, of_label_set, read_events, read_videos
+from fedn_pipeline.faces import summary
 from fedn_pipeline.files import InputError
 from fedn_pipeline.training import split
 from snakemake.exceptions import WorkflowError
@@ -345,8 +346,19 @@ def fold_features(wildcards):
     return f"data/{wildcards.dataset}/features/{name}.h5"
 
 
+REQUESTED = set()  # data sets whose tables this run makes
+
+
+def left_out():
+    """A line per video that the tables of this run could not take in, and why."""
+    folders = [Path(f"data/{dataset}") for dataset in sorted(REQUESTED)]
+    names = [(folder, path.stem) for folder in folders for path in sorted(folder.glob("alignment/*.json"))]
+    return [f"{folder}: {name}: {why}" for folder, name in names for why in summary.left_out(folder, name).values()]
+
+
 def every_fold(wildcards, experiments=None):
     """detections.csv of every experiment, seed and held-out group."""
+    REQUESTED.add(wildcards.dataset)
     dataset, run = wildcards.dataset, resolved(wildcards.dataset)["run"]
     return [
         f"results/{dataset}/{label_set(dataset)}/{experiment}/seed{seed}/folds/{held_out}/detections.csv"

@@ -81,7 +81,8 @@ rule features_part:
             video=part_videos(wildcards),
         ),
     output:
-        temp("data/{dataset}/features/{backbone}/part{part}.h5"),
+        part=temp("data/{dataset}/features/{backbone}/part{part}.h5"),
+        checksum=temp("data/{dataset}/features/{backbone}/part{part}.h5.sha256"),
     log:
         "results/{dataset}/logs/features/{backbone}/part{part}.log",
     benchmark:
@@ -98,7 +99,7 @@ rule features_part:
         settings=lambda wildcards: settings(*(I3D if wildcards.backbone == "i3d" else EMBEDDING))(wildcards),
     shell:
         "fedn-pipeline features --videos {input.videos:q} --only {params.only:q} --faces {params.folder:q}"
-        " --weights {input.weights:q} --out {output:q} --settings {params.settings:q} > {log:q} 2>&1"
+        " --weights {input.weights:q} --out {output.part:q} --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule features:
@@ -134,7 +135,8 @@ rule flow_part:
             video=part_videos(wildcards),
         ),
     output:
-        temp("data/{dataset}/flow/gap{gap}/part{part}.h5"),
+        part=temp("data/{dataset}/flow/gap{gap}/part{part}.h5"),
+        checksum=temp("data/{dataset}/flow/gap{gap}/part{part}.h5.sha256"),
     log:
         "results/{dataset}/logs/flow/gap{gap}/part{part}.log",
     benchmark:
@@ -149,7 +151,7 @@ rule flow_part:
         settings=settings("flow.method", "flow.work_size", "flow.size"),
     shell:
         "fedn-pipeline flow --videos {input.videos:q} --only {params.only:q} --faces {params.folder:q}"
-        " --gap {wildcards.gap:q} --out {output:q} --settings {params.settings:q} > {log:q} 2>&1"
+        " --gap {wildcards.gap:q} --out {output.part:q} --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule flow:
