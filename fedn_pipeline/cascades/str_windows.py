@@ -9,6 +9,7 @@ import torch
 
 from fedn_pipeline import intervals
 from fedn_pipeline.cascades.samples import of_table
+from fedn_pipeline.features.cache import require_numbers
 from fedn_pipeline.files import InputError, checked
 
 
@@ -51,6 +52,7 @@ def _group(path, video):
     """A video's group in the open cache. Raises InputError naming file and video if something is absent or damaged."""
     try:
         with h5py.File(checked(path)) as file:
+            require_numbers(path, file[video])
             yield file[video]
     except (OSError, KeyError) as error:
         raise InputError(f"{path}: video {video}: {error}; delete the file and run again (rule `flow`)") from error

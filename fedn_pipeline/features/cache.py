@@ -62,10 +62,22 @@ def _group(path, video):
     with _open(path) as file:
         if video not in file:
             raise InputError(f"{path}: no features of video {video}; rebuild the file with the `features` rule")
+        require_numbers(path, file[video])
         try:
             yield file[video]
         except (OSError, KeyError) as error:
             raise InputError(f"{path}: video {video}: damaged ({error}); delete the file and run again") from error
+
+
+def require_numbers(path, group):
+    """InputError if a group holds anything but arrays of numbers: texts, references, objects, other files' data."""
+    for name in group:
+        link, node = group.get(name, getlink=True), group.get(name)
+        inside = isinstance(link, h5py.HardLink) and isinstance(node, h5py.Dataset) and not node.external
+        if not inside or node.is_virtual or node.dtype.kind not in "biuf":
+            raise InputError(
+                f"{path}: {group.name}/{name} is no array of numbers: the pipeline did not write this file"
+            )
 
 
 def _open(path):

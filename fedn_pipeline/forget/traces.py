@@ -63,6 +63,8 @@ class Traces:
     def add_features(self, group):
         """Keep pieces of the rows with a face in an open HDF5 group, as they lie in the file."""
         rows, valid = group["features"], group["valid"][:]
+        if not len(rows):  # its video could not be read
+            return
         for number in np.unique(np.linspace(0, rows.id.get_num_chunks() - 1, PIECES).astype(int)):
             start = rows.id.get_chunk_info(int(number)).chunk_offset
             if valid[start[0] : start[0] + rows.chunks[0]].all():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
+from fedn_pipeline.features.cache import require_numbers
 from fedn_pipeline.files import InputError, checked, whole
 
 DATASETS = ("starts", "intervals", "logits", "valid")
@@ -42,6 +43,9 @@ def read(path):
     """Inverse of `write`: `(roles, names)`. Raises InputError naming a damaged file."""
     try:
         with h5py.File(checked(path)) as file:
+            for role in file.values():
+                for group in role.values():
+                    require_numbers(path, group)
             roles = {
                 role: {
                     video: RawPredictions(

@@ -64,7 +64,8 @@ rule demo_stills:
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=settings("demo"),
     shell:
-        "fedn-pipeline dataset demo --out {params.folder:q} --part stills" " --settings {params.settings:q} > {log:q} 2>&1"
+        "fedn-pipeline dataset demo --out {params.folder:q} --part stills"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 checkpoint rehearsal:
