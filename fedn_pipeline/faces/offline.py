@@ -18,6 +18,8 @@ from fedn_pipeline.files import InputError
 SYSTEM_CALLS = {"x86_64": (0xC000003E, 41, 317), "aarch64": (0xC00000B7, 198, 277)}
 NO_NEW_PRIVILEGES, SET_FILTER, ALL_THREADS = 38, 1, 1
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06  # instructions of the kernel's packet filter
+# A proxy that cannot be reached: else MediaPipe would have its server's name looked up by a service of this machine.
+NOWHERE = "http://127.0.0.1:1"
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EACCES
 CALL, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in what the filter reads of a system call
 
@@ -68,3 +70,4 @@ def seal():
             f"the network cannot be taken from MediaPipe ({reason}), which would report its use to Google: allow the "
             "system call seccomp in this container"
         )
+    os.environ["https_proxy"] = NOWHERE
