@@ -2,7 +2,7 @@
 
 Names are looked for in paths and in text, in what HDF5 and safetensors files call their parts, and where HDF5 keeps the
 names of deleted parts. In the bytes of a picture a short name means nothing; there, and everywhere else, an intact copy
-of 519 bytes or more of an erased piece is found at any position.
+of 583 bytes (SEEN) or more of an erased piece is found at any position.
 """
 
 import mmap
@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import h5py
 import numpy as np
 
-PIECE, STEP, WINDOW = 1024, 512, 8  # bytes; a copy of STEP + WINDOW - 1 of them holds a window at a multiple of STEP
-AGREE = 32  # bytes around a window that must agree, too, before it counts
+PIECE, STEP, WINDOW = 1024, 512, 8  # bytes: a copy's windows at multiples of STEP are looked up
+AGREE = 32  # bytes on each side of a window that must agree, too, before it counts
+SEEN = STEP + WINDOW + 2 * AGREE - 1  # so many bytes in a row surely hold such a window with its sides
 VARIED = 0.5  # share of a piece's windows that must differ: black pictures and empty rows are nobody's
 DISTINCT = 4  # byte values in a window that is looked up; runs of zeros are everywhere
 PIECES = 32  # per video, and per video of an HDF5 file
