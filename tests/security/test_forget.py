@@ -233,7 +233,8 @@ def test_a_piece_is_found_at_any_position(tmp_path, offset):
     ("text", "named"),
     [
         ("crops/s1.mp4", True), ("x s1, y", True), ('["s1"]', True), ("s10", False), ("s1.b.csv", False),
-        ("as1", False), ("s1-x", False), ("s1_b", True), ("without_s1", False), ("folds/7/fold.json", True), ("1,7,3", False),
+        ("as1", False), ("s1-x", False), ("s1_b", True), ("without_s1", False), ("folds/7/fold.json", True),
+        ("1,7,3", False),
         ("--held-out 7 --seed 0", True), ('"7"', True), ("logs/faces/7.log", True), ("7 of 9 frames", False),
     ],
 )  # fmt: skip
