@@ -187,6 +187,13 @@ def doctor(args, settings):
     print(checks.page(args.config), end="")
 
 
+def verify(args, settings):
+    from fedn_pipeline import verify as checks
+
+    folders = args.folder or checks.default_folders()
+    print(checks.run(folders))
+
+
 def _of_experiment(args, settings):
     """The settings, or those of `--experiment`."""
     if not args.experiment:
@@ -352,6 +359,9 @@ def parser():
 
     sub = command(doctor, "what is there and what is not: machine, OpenFace, weights, data sets, disk, commands")
     sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
+
+    sub = command(verify, "compare every file with the checksum that was written beside it")
+    sub.add_argument("folder", type=Path, nargs="*", metavar="DIR", help="default: data and results")
 
     sub = command(ceiling, "how much of the ground truth a configuration can find at all, before any training")
     tables(sub)
