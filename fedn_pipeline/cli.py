@@ -197,6 +197,13 @@ def forget(args, settings):
     print(stage.run(args.subject, args.dataset, args.data, args.results, root, args.video, args.dry_run))
 
 
+def verify(args, settings):
+    from fedn_pipeline import verify as checks
+
+    folders = args.folder or checks.default_folders()
+    print(checks.run(folders))
+
+
 def _of_experiment(args, settings):
     """The settings, or those of `--experiment`."""
     if not args.experiment:
@@ -373,6 +380,9 @@ def parser():
     sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
     sub.add_argument("--video", nargs="+", default=[], metavar="ID", help="videos of it that the table lists no more")
     sub.add_argument("--dry-run", action="store_true", help="only list its videos and the models trained on it")
+
+    sub = command(verify, "compare every file with the checksum that was written beside it")
+    sub.add_argument("folder", type=Path, nargs="*", metavar="DIR", help="default: data and results")
 
     sub = command(ceiling, "how much of the ground truth a configuration can find at all, before any training")
     tables(sub)

@@ -74,6 +74,11 @@ def _settle(partial, path):
         partial_checksum.unlink(missing_ok=True)
 
 
+def is_partial(path):
+    """Whether a file is one that a writer had not finished."""
+    return bool(_PARTIAL.fullmatch(Path(path).name.removesuffix(CHECKSUM_SUFFIX)))
+
+
 def _sweep(folder, host):
     """Delete what processes of this machine that live no more (killed) have left unfinished in a folder."""
     for path in folder.glob(".*.partial-*"):

@@ -19,6 +19,7 @@ from fedn_pipeline.forget.traces import is_text, named_in
 
 TABLES = ("videos.csv", "events.csv", "data_issues.csv")  # of a data set; they say who it is, so they come last
 PAGES = ("summary", "report")  # show faces and embed them
+TRAINING = "resume.safetensors"  # the state of a training that was killed, perhaps on the subject
 UNFINISHED = ".partial-"  # in the names of files that a killed job has left
 
 
@@ -54,10 +55,11 @@ class Eraser:
             if (folder / dataset / page).is_dir():
                 self.delete(folder / dataset / page)
         for fold in sorted((folder / dataset).glob("*/*/seed*/folds/*")):
-            if self.traces.in_file_name(fold.name) or self._tests_nobody_else(fold):
+            unfinished = not (fold / "fold.json").is_file()  # it is written last; who was in it is not known
+            if unfinished or self.traces.in_file_name(fold.name) or self._tests_nobody_else(fold):
                 self.delete(fold)
         for path in [*self._files(folder / dataset), *sorted(folder.glob(f"{dataset}_table*"))]:
-            if UNFINISHED in path.name or self.traces.in_file_name(path.name):
+            if UNFINISHED in path.name or path.name == TRAINING or self.traces.in_file_name(path.name):
                 self.delete(path)
             else:
                 self._content(path)
@@ -83,8 +85,7 @@ class Eraser:
         return [path for path in files_in(folder) if self.kept is None or self.kept not in path.resolve().parents]
 
     def _tests_nobody_else(self, fold):
-        path = fold / "fold.json"
-        tested = files.read_json(path)["test_videos"] if path.is_file() else []
+        tested = files.read_json(fold / "fold.json")["test_videos"]
         return bool(tested) and {*tested} <= {*self.traces.names}
 
     def _content(self, path):

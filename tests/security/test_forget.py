@@ -85,6 +85,9 @@ def project(tmp_path, monkeypatch):
     _fold(results / "annotated/fedn/seed0/folds", "s3", ["s3"], ["s1", "s1_b"], rng)
     _fold(results / "annotated/by_age/seed0/folds", "young", ["s1", "s3"], ["s1.b"], rng)
     _fold(results / "annotated/by_video/seed0/folds", "old", ["s1_b"], ["s3"], rng)
+    unfinished = results / "annotated/fedn/seed1/folds/s10"
+    files.write_text(unfinished / "checkpoint.safetensors", "no fold.json")
+    files.write_text(results / "annotated/fedn/seed0/folds/s3/resume.safetensors", "a killed training")
     files.write_text(results / "logs/features/part0.log", "videos s10 and s1.avi\n")
     files.write_text(results / "logs/features/part1.log", "videos s10, s1.b and results-s1\n")
     files.write_text(results / "summary/index.html", "<img src='data:'>")
@@ -162,6 +165,7 @@ def test_folds_keep_what_is_others(project):
     folds = project / "results/mine/annotated"
     assert run() == 0
     assert not (folds / "fedn/seed0/folds/s1").exists() and not (folds / "by_video/seed0/folds/old").exists()
+    assert not (folds / "fedn/seed1/folds/s10").exists() and not list(folds.rglob("resume.safetensors"))
     young = folds / "by_age/seed0/folds/young"
     roles, _ = predictions.read(young / "predictions.h5")
     assert {role: set(videos) for role, videos in roles.items()} == {"test": {"s3"}, "held_out": {"s1.b"}}

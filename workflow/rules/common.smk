@@ -184,8 +184,9 @@ def annotations(wildcards):
         return []
     folder = root(wildcards.dataset)
     if resolved(wildcards.dataset)["dataset"]["reader"] == "custom":
-        folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]  # a new video changes its folder
-        return sorted(map(literal, [*folders, *folder.glob("*.csv")]))
+        # A new video changes its folder; another one in its place may have other frames.
+        below = [path for path in folder.rglob("*") if path.name.lower().endswith(search.VIDEO_SUFFIXES) or path.is_dir()]
+        return sorted(map(literal, [folder, *below, *folder.glob("*.csv")]))
     return sorted(map(literal, search.workbooks(folder)))
 
 
