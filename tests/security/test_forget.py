@@ -9,10 +9,12 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from dataset.own_videos import two_subjects, write_events, write_video
 from workflow.project import copied, planned, snakemake
 
 from fedn_pipeline import cli, config, files
-from fedn_pipeline.dataset import tables
+from fedn_pipeline.dataset import forgotten, tables
+from fedn_pipeline.dataset import stage as dataset
 from fedn_pipeline.dataset.demo import stage as demo
 from fedn_pipeline.faces import crops
 from fedn_pipeline.features import cache
@@ -254,8 +256,6 @@ def test_reading_the_release_again_leaves_it_out(project, tmp_path):
     folder = tmp_path / "data/demo_x"
     demo.write(folder, "tables", settings)
     first = tables.read_videos(folder / "videos.csv")
-    from fedn_pipeline.dataset import forgotten
-
     for _ in range(2):
         forgotten.add(folder, "s02")
     lines = (folder / forgotten.NAME).read_text().splitlines()
@@ -266,6 +266,40 @@ def test_reading_the_release_again_leaves_it_out(project, tmp_path):
     assert "s02" not in (folder / "events.csv").read_text()
     with pytest.raises(files.InputError, match="no part `s02`"):
         demo.write(folder, "s02", settings)
+
+
+def test_a_release_that_is_read_again_leaves_it_out(tmp_path):
+    """Rows, events, and repairs that name the subject; what is printed counts it and does not name it."""
+    root, out, settings = two_subjects(tmp_path / "videos"), tmp_path / "out", config.validate({})["dataset"]
+    write_video(root / "an na" / "x.mp4")
+    write_video(root / "carl/y.mp4")
+    write_events(root, ["smile,1,5,anger", "talk,1,5,anger"])
+    everybody = ["an_na", "anna", "ben", "carl"]
+    dataset.run("custom", root, out, settings)
+    assert sorted(tables.read_videos(out / "videos.csv").subject) == everybody
+    assert "an na" in (out / "data_issues.csv").read_text()
+    for subject in ("anna", "an_na"):
+        forgotten.add(out, subject)
+    text = dataset.run("custom", root, out, settings)
+    assert "were forgotten" in text and text.count("): 2") == 1 and "anna" not in text
+    videos = tables.read_videos(out / "videos.csv")
+    assert videos.subject.tolist() == ["ben", "carl"]
+    assert tables.read_events(out / "events.csv", videos).video_id.tolist() == ["talk"]
+    assert not traces.Traces(("anna", "an_na", "smile")).in_words((out / "data_issues.csv").read_text())
+    for subject in ("ben", "carl"):
+        forgotten.add(out, subject)
+    with pytest.raises(files.InputError, match="every subject of this data set was forgotten"):
+        dataset.run("custom", root, out, settings)
+
+
+@pytest.mark.parametrize("step", ["of_data", "of_snakemake", "of_tables"])
+def test_killed_in_between_it_can_be_run_again(project, monkeypatch, capsys, step):
+    with monkeypatch.context() as patch:
+        patch.setattr(erase.Eraser, step, lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run()
+    assert run() == 0
+    assert "nothing is left" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
