@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 
 from fedn_pipeline import files
-from fedn_pipeline.forget.traces import is_text, named_in
+from fedn_pipeline.forget.traces import is_text, named_in, opened
 
 TABLES = ("videos.csv", "events.csv", "data_issues.csv")  # of a data set; they say who it is, so they come last
 PAGES = ("summary", "report")  # show faces and embed them
@@ -115,7 +115,7 @@ class Eraser:
                 else:
                     source.copy(name, target)
 
-        with h5py.File(files.checked(path)) as source:
+        with opened(files.checked(path)) as source:
             others = {*source} - {*self.traces.names}
             if others:
                 with files.whole(path) as partial, h5py.File(partial, "w") as target:

@@ -7,7 +7,6 @@ them again without the subject, because the tables have changed. docs/privacy.md
 import shlex
 from pathlib import Path
 
-import h5py
 from tqdm import tqdm
 
 from fedn_pipeline import files
@@ -15,7 +14,7 @@ from fedn_pipeline.dataset import forgotten
 from fedn_pipeline.dataset.tables import SAFE_NAME, read_videos
 from fedn_pipeline.files import InputError
 from fedn_pipeline.forget.erase import Eraser, files_in, in_record
-from fedn_pipeline.forget.traces import Traces, named_in
+from fedn_pipeline.forget.traces import Traces, named_in, opened
 
 UNKNOWN = (
     "no subject `{subject}`: nothing was erased. There are: {known}. If its videos are gone from the table already, "
@@ -52,11 +51,10 @@ def run(subject, dataset, data, results, root, named=(), dry_run=False):
         f"{len(eraser.rewritten)} written anew without it",
         *_listed([(path, role) for path, role in models if path.is_file()], computed, dataset),
     ]
-    if root and kept:
-        theirs = [str(Path(root) / source) for source in sources.values() if source]
-        lines += [f"yours, not touched; remove them, or reading {root} again brings {subject} back:", *theirs]
-    elif root is None:
-        lines.append(f"the source videos of {subject} are yours: remove them, or reading them again brings it back")
+    if kept or root is None:  # else the pipeline has rendered them itself
+        theirs = [str(Path(root or "") / source) for source in sources.values() if source]
+        barred = folder / forgotten.NAME
+        lines += [f"videos that are yours, not touched: remove them; until then {barred} keeps them out:", *theirs]
     proof = (
         f"{n_files} files with {n_bytes} bytes scanned for {len(traces.names)} names and {len(traces.pieces)} pieces "
         "of erased pictures and features"
@@ -80,7 +78,7 @@ def _traces(subject, folder, named):
     strangers = sorted(set(mine.subject) - {subject})
     if strangers:
         raise InputError(f"{table}: --video: {' '.join(named)} belong to {' '.join(strangers)}, not to {subject}")
-    sources = dict(zip(mine.video_id, mine.source, strict=True)) | {name: "" for name in named}
+    sources = dict.fromkeys(named, "") | dict(zip(mine.video_id, mine.source, strict=True))
     names = sorted({subject, *sources, *filter(None, sources.values())})
     others = videos.drop(mine.index)
     return Traces(tuple(names), tuple(sorted({*others.video_id, *others.subject} - {*names}))), sources
@@ -92,8 +90,8 @@ def _fingerprint(folder, videos, traces):
         for path in {folder / "crops" / f"{video}.mp4", folder / (source or "none")}:
             if path.is_file():
                 traces.add_video(path)
-    for path in sorted([*folder.glob("features/**/*.h5"), *folder.glob("flow/**/*.h5")]):
-        with h5py.File(path) as file:
+    for path in sorted([*folder.glob("features/**/[!.]*.h5"), *folder.glob("flow/**/[!.]*.h5")]):
+        with opened(path) as file:
             for video in {*videos} & {*file}:
                 traces.add_features(file[video])
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import h5py
 import numpy as np
 
+from fedn_pipeline.files import InputError
+
 PIECE, STEP, WINDOW = 1024, 512, 8  # bytes: a copy's windows at multiples of STEP are looked up
 AGREE = 32  # bytes on each side of a window that must agree, too, before it counts
 SEEN = STEP + WINDOW + 2 * AGREE - 1  # so many bytes in a row surely hold such a window with its sides
@@ -120,6 +122,16 @@ def is_text(path):
     return b"\0" not in head
 
 
+def opened(path):
+    """An HDF5 file to be read; InputError if it is damaged."""
+    try:
+        return h5py.File(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: damaged, so it cannot be looked through ({error}): delete it and run again"
+        ) from error
+
+
 def named_in(path, traces):
     """Whether a file's content names the subject, by the kind of the file."""
     if h5py.is_hdf5(path):
@@ -145,7 +157,7 @@ def _named_in_hdf5(path, traces):
         if {*name.split("/")} & {*traces.names} or traces.in_text(attributes.encode()):
             found.append(name)
 
-    with h5py.File(path) as file:
+    with opened(path) as file:
         visit("", file)
         file.visititems(visit)
     return bool(found) or any(_kept_name(path, name) for name in traces.names if len(name) >= SHORTEST)

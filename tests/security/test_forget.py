@@ -81,7 +81,8 @@ def project(tmp_path, monkeypatch):
             for name, entry in every.items():
                 cache.write_group(file, name, entry)
             cache.finish(file, path)
-    (data / "features/.resnet18.partial-host-1.h5").write_bytes((data / "features/resnet18.h5").read_bytes())
+    half = (data / "features/resnet18.h5").read_bytes()[:5000]
+    (data / "features/.resnet18.partial-host-1.h5").write_bytes(half)
     _fold(results / "annotated/fedn/seed0/folds", "s1", ["s1", "s1_b"], ["s10"], rng)
     _fold(results / "annotated/fedn/seed0/folds", "s10", ["s10"], ["s1.b"], rng)
     _fold(results / "annotated/fedn/seed0/folds", "s3", ["s3"], ["s1", "s1_b"], rng)
@@ -114,6 +115,10 @@ def _record(folder, output, content):
 
 def run(*arguments, dataset="mine"):
     return cli.main(["forget", "s1", "--dataset", dataset, *arguments])
+
+
+def _truncate(path):
+    path.write_bytes(path.read_bytes()[:5000])
 
 
 def _everything(folder):
@@ -189,6 +194,7 @@ def test_models_are_listed_with_what_the_subject_was_in_them(project, capsys):
         assert "fedn/seed0/folds/s3/checkpoint.safetensors: its threshold was chosen on the subject" in text
         assert "folds/s1/checkpoint" not in text and "young/checkpoint" not in text  # they left it out
         assert "snakemake --cores all results/mine_table.csv" in text
+    assert "data/mine/forgotten.txt keeps them out" in printed
     assert "release/s1.avi" in printed and "release/s1_b.avi" in printed  # the user's own, named and not touched
     assert (project / "release/s1.avi").is_file()
 
@@ -306,6 +312,7 @@ def test_killed_in_between_it_can_be_run_again(project, monkeypatch, capsys, ste
     ("change", "message"),
     [
         (lambda project: files.write_text(project / ".snakemake/locks/0.input.lock", "x"), "is running"),
+        (lambda project: _truncate(project / "data/mine/flow/gap3.h5"), "gap3.h5: damaged, so it cannot be looked"),
         (lambda project: run(), "no subject `s1`: nothing was erased. There are: s10 s2 s3"),
         (lambda project: shutil.rmtree(project / "data"), "videos.csv: no such file"),
     ],
