@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from fedn_pipeline.files import InputError, checked, whole
+from fedn_pipeline import hdf5
+from fedn_pipeline.files import InputError, checked
 
 # Alike in all groups of a merged file, and kept at its root.
 OF_THE_WHOLE = ("weights_sha256", "weights_origin", "backend", "precision", "version")
@@ -92,7 +93,7 @@ def merge(parts, path):
 
     The file's name is the backbone's, kept in its attributes.
     """
-    with whole(path) as partial, h5py.File(partial, "w") as merged:
+    with hdf5.whole(path) as merged:
         sources = {}
         for part in parts:
             with _open(part) as file:

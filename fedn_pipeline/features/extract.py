@@ -10,14 +10,13 @@ from functools import partial
 from itertools import islice
 
 import cv2
-import h5py
 import numpy as np
 from tqdm import tqdm
 
-from fedn_pipeline import __version__, intervals
+from fedn_pipeline import __version__, hdf5, intervals
 from fedn_pipeline.faces import alignment, crops, summary
 from fedn_pipeline.features import backbone, backends, cache
-from fedn_pipeline.files import InputError, sha256, whole
+from fedn_pipeline.files import InputError, sha256
 
 BATCHES_AHEAD = 2  # read while the network runs; more cost memory and bring nothing
 
@@ -118,7 +117,7 @@ def run(videos, faces_folder, weights, path, settings):
 
 def write(path, videos, faces_folder, of_all, features_of):
     """Each video's `features_of(row, crops_path, alignment_path)` into one HDF5 file, with the attributes `of_all`."""
-    with whole(path) as unfinished, h5py.File(unfinished, "w") as file:
+    with hdf5.whole(path) as file:
         for row in videos.itertuples():
             crops_path = faces_folder / "crops" / f"{row.video_id}{crops.CROPS_SUFFIX}"
             alignment_path = faces_folder / "alignment" / f"{row.video_id}.csv"
