@@ -20,7 +20,9 @@ from fedn_pipeline.features import backbone, cache, flow, stills
 
 N_FRAMES, STEPS, GAP, SIDE = 24, 260, 4, 12
 EMOTIONS = ["anger", "happiness"]
+NARROW = {"feature_width": 64, "embedding": 32, "channels": 32, "head_width": 16}
 SMALL = {
+    "model": NARROW,
     "demo": {"subjects_per_photograph": 1, "seconds": 2, "width": 160, "height": 120, "duration_s": [0.4, 0.6],
              "stills_per_photograph": 8, "still_identities_per_photograph": 2, "still_validation_identities": 1},
     "rehearsal": {"like": "casme2", "share": 0.01},
@@ -61,6 +63,7 @@ def tables(folder, subjects=4, n_frames=STEPS):
         {"video_id": f"v{n}", "onset": onset, "apex": onset + 5, "offset": onset + length - 1,
          "expression_type": "macro", "emotion": EMOTIONS[i % 2], "label_set": "annotated", "provenance": "planted"}
         for n in range(subjects) for i, (onset, length) in enumerate(((20, 24), (90, 45), (180, 30)))
+        if onset + length <= n_frames
     ])  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     videos.to_csv(folder / "videos.csv", index=False)
@@ -68,7 +71,7 @@ def tables(folder, subjects=4, n_frames=STEPS):
     return videos, events
 
 
-def write_features(path, videos, width=512, change=None):
+def write_features(path, videos, width=NARROW["feature_width"], change=None):
     """A merged cache of noise; `change`: video -> function that is given its features `[n_steps, width]`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name("part.h5")
@@ -134,8 +137,9 @@ def _stills(folder):
 def prepared(folder, commands):
     """Everything that the command lines read, in `folder`; Command by name, in the order of the flow."""
     videos, _ = tables(folder)
-    few, _ = tables(folder / "few", subjects=2, n_frames=N_FRAMES)
-    pd.DataFrame(columns=["video_id", "onset", "offset"]).to_csv(folder / "few/events.csv", index=False)
+    few = videos[:2].assign(n_frames=N_FRAMES)
+    (folder / "few").mkdir()
+    few.to_csv(folder / "few/videos.csv", index=False)
     _faces(folder / "few", few)
     _faces(folder, videos)
     write_features(folder / "features.h5", videos)
