@@ -88,11 +88,15 @@ def video_features(row, crops_path, alignment_path, network, settings):
     per_frame = np.zeros((row.n_frames, backbone.WIDTH), dtype=np.float32)
     with tqdm(desc=f"features {row.video_id}", total=int(needed.sum()), unit="frame") as progress:
         per_frame[needed] = embed(wanted, network, settings["batch_size"], progress)
-    if not np.isfinite(per_frame).all():
+    with np.errstate(over="ignore"):  # what half precision cannot hold becomes infinite, which is said below
+        halved = per_frame.astype(np.float16)
+    if not np.isfinite(halved).all():
+        frame = np.argwhere(~np.isfinite(halved))[0][0]
+        worst = np.abs(per_frame[frame]).max()
         raise FloatingPointError(
-            f"{crops_path}: features are not finite (frame {np.argwhere(~np.isfinite(per_frame))[0][0]})"
+            f"{crops_path}: features are not finite in half precision (frame {frame}: up to {worst:g})"
         )
-    return per_frame[source].astype(np.float16), has_face[source]
+    return halved[source], has_face[source]
 
 
 def run(videos, faces_folder, weights, path, settings):

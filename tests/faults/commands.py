@@ -91,7 +91,7 @@ def files_of(folder):
 
 
 def message(done):
-    """The one line with which a command refuses; fails the test if it did not refuse, or said more, or something else."""
+    """The one line with which a command refuses; fails the test if it did not refuse, or said something else too."""
     assert done.returncode == 2, (done.returncode, done.stderr[-3000:])
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr, done.stderr[-3000:]
     lines = [line for line in done.stderr.splitlines() if line.startswith("fedn-pipeline ")]

@@ -1,4 +1,4 @@
-"""Small inputs of every command that writes, and the command lines: what the tests of full disks and permissions run."""
+"""Small inputs of every command that writes, and the command lines: for tests of full disks and permissions."""
 
 import json
 from dataclasses import dataclass, field
@@ -9,10 +9,9 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
+from faults.commands import REPOSITORY
 from skimage.data import astronaut
 from torchvision.models import resnet18
-
-from faults.commands import REPOSITORY
 
 from fedn_pipeline import config
 from fedn_pipeline.faces import alignment, crops
@@ -87,7 +86,8 @@ def write_features(path, videos, width=NARROW["feature_width"], change=None):
     part.unlink()
 
 
-def _flow(path, videos):
+def write_flow(path, videos):
+    """A merged flow cache of noise."""
     part = path.with_name("flow_part.h5")
     with h5py.File(part, "w") as file:
         for number, row in enumerate(videos.itertuples()):
@@ -110,7 +110,7 @@ def _video(path):
         container.mux(stream.encode(None))
 
 
-def _faces(folder, videos):
+def write_faces(folder, videos):
     """Alignment and crops of each video, of noise that a codec cannot make small."""
     n = int(videos.n_frames.iloc[0])
     for video in videos.video_id:
@@ -140,10 +140,10 @@ def prepared(folder, commands):
     few = videos[:2].assign(n_frames=N_FRAMES)
     (folder / "few").mkdir()
     few.to_csv(folder / "few/videos.csv", index=False)
-    _faces(folder / "few", few)
-    _faces(folder, videos)
+    write_faces(folder / "few", few)
+    write_faces(folder, videos)
     write_features(folder / "features.h5", videos)
-    _flow(folder / "flow.h5", videos)
+    write_flow(folder / "flow.h5", videos)
     (folder / "own").mkdir()
     _video(folder / "own/clip.mp4")
     _stills(folder / "stills")

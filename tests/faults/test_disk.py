@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import pytest
 from faults import material
 from faults.commands import Commands, files_of, message
-from workflow.project import copied, run
 
 PAGE = 4096
 SHARES, MANY_SHARES = (0, 0.5, 0.95), [number / 20 for number in range(20)]
