@@ -185,10 +185,9 @@ def run(videos, events, others, inputs, held_out, folder, settings, seed):
     subjects.
     """
     device, folds = compute.prepare(seed, settings["training"]["threads"]), settings["folds"]
-    parts = split(videos, folds["group"], held_out, settings["training"]["held_out_fraction"])
     cached = inputs.flow if folds["method"] == "str" else inputs.features
-    if cached:  # what is absent is told by its method
-        parts = parts.teaching_without(cache.left_out(cached, videos.video_id))
+    left_out = cache.left_out(cached, videos.video_id) if cached else ()  # what is absent is told by its method
+    parts = split(videos, folds["group"], held_out, settings["training"]["held_out_fraction"], left_out)
     label = f"without {held_out}"
     check_positives(events, parts, label, recognition=True)
     task = Task(

@@ -57,8 +57,8 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
     neither targets nor background.
     """
     device = compute.prepare(seed, settings["training"]["threads"])
-    parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"])
-    parts = parts.teaching_without(cache.left_out(features_path, videos.video_id))
+    left_out = cache.left_out(features_path, videos.video_id)
+    parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"], left_out)
     label = f"without {held_out}"
     check_positives(events, parts, label, settings["model"]["recognition"])
     classes = emotions_of_fold(events, parts, label) if settings["model"]["recognition"] else [EXPRESSION]
