@@ -370,16 +370,14 @@ def main(argv=None):
         os.environ.setdefault("TQDM_MININTERVAL", "10")  # in a log a line every ten seconds is enough
     try:
         args.run(args, config.from_argument(args.settings))
+        return 0
     except (InputError, FloatingPointError) as error:  # the second is raised on purpose, with the place
-        return _refused(args, error)
+        why = str(error)
     except OSError as error:
         if error.filename is None:  # of no use without its traceback
             raise
-        return _refused(args, f"{error.filename}: {error.strerror}")
-    return 0
-
-
-def _refused(args, why):
+        why = f"{error.filename}: {error.strerror}"
+    # Only now is the error gone, and with it the progress bar that it kept open in the middle of a line.
     print(f"fedn-pipeline {args.command}: {why}", file=sys.stderr)
     return 2
 

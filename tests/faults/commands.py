@@ -95,5 +95,5 @@ def message(done):
     assert done.returncode == 2, (done.returncode, done.stderr[-3000:])
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr, done.stderr[-3000:]
     lines = [line for line in done.stderr.splitlines() if line.startswith("fedn-pipeline ")]
-    assert len(lines) == 1, done.stderr[-3000:]
+    assert len(lines) == 1, done.stderr[:3000]
     return lines[0]

@@ -86,6 +86,14 @@ def write_features(path, videos, width=NARROW["feature_width"], change=None):
     part.unlink()
 
 
+def rehearsal(project, subjects=3):
+    """The tables and features of data set `rehearsal` in a copy of the project, so that a run starts at its folds."""
+    videos, _ = tables(project / "data/rehearsal", subjects=subjects)
+    (project / "data/rehearsal/data_issues.csv").write_text("video_id,row,rule,before,after\n")
+    write_features(project / "data/rehearsal/features/resnet18.h5", videos)
+    return project
+
+
 def write_flow(path, videos):
     """A merged flow cache of noise."""
     part = path.with_name("flow_part.h5")
