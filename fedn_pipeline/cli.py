@@ -1,6 +1,7 @@
 """`fedn-pipeline`: one thin command per stage; the workflow's rules call exactly these.
 
-Bad input (InputError) prints its message alone and exits with status 2. Heavy imports wait until a command needs them.
+Bad input (InputError), a file that cannot be read and a number that is not finite print one message alone and exit with
+status 2. Heavy imports wait until a command needs them.
 """
 
 import argparse
@@ -400,10 +401,16 @@ def main(argv=None):
         os.environ.setdefault("TQDM_MININTERVAL", "10")  # in a log a line every ten seconds is enough
     try:
         args.run(args, config.from_argument(args.settings))
-    except InputError as error:
-        print(f"fedn-pipeline {args.command}: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return 0
+    except (InputError, FloatingPointError) as error:  # the second is raised on purpose, with the place
+        why = str(error)
+    except OSError as error:
+        if error.filename is None:  # of no use without its traceback
+            raise
+        why = f"{error.filename}: {error.strerror}"
+    # Only now is the error gone, and with it the progress bar that it kept open in the middle of a line.
+    print(f"fedn-pipeline {args.command}: {why}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from fedn_pipeline.files import InputError, checked, whole
+from fedn_pipeline import hdf5
+from fedn_pipeline.files import InputError, checked, rebuild
 
 # Alike in all groups of a merged file, and kept at its root.
 OF_THE_WHOLE = ("weights_sha256", "weights_origin", "backend", "precision", "version")
@@ -40,9 +41,18 @@ def write_group(file, video, entry):
 
 
 def read(path, video):
-    """One video's Features. Raises InputError naming file and video if it is absent or its checksum fails."""
+    """One video's Features. Raises InputError naming file and video if it is absent, its checksum fails, or a value is
+    NaN or infinite."""
     with _group(path, video) as group:
-        return Features(group["features"][:], group["valid"][:], dict(group.attrs))
+        entry = Features(group["features"][:], group["valid"][:], dict(group.attrs))
+    finite = np.isfinite(entry.features)
+    if not finite.all():
+        row, *place = np.argwhere(~finite)[0]
+        raise InputError(
+            f"{path}: video {video}: not finite: {entry.features[row, *place]} at step "
+            f"{row * int(entry.attributes['frame_stride'])} of the 30 fps axis; {rebuild(path)}"
+        )
+    return entry
 
 
 def read_valid(path, video):
@@ -104,7 +114,7 @@ def merge(parts, path):
 
     The file's name is the backbone's, kept in its attributes.
     """
-    with whole(path) as partial, h5py.File(partial, "w") as merged:
+    with hdf5.whole(path) as merged:
         sources = {}
         for part in parts:
             with _open(part) as file:

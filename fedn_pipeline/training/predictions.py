@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
+from fedn_pipeline import hdf5
 from fedn_pipeline.features.cache import require_numbers
-from fedn_pipeline.files import InputError, checked, whole
+from fedn_pipeline.files import InputError, checked
 
 DATASETS = ("starts", "intervals", "logits", "valid")
 
@@ -29,7 +30,7 @@ class RawPredictions:
 
 def write(path, roles, names):
     """Write `{role: {video_id: RawPredictions}}` (roles `test` and `held_out`) and the names of the logits."""
-    with whole(path) as partial, h5py.File(partial, "w") as file:
+    with hdf5.whole(path) as file:
         file.attrs["classes"] = list(names)
         for role, videos in roles.items():
             for video, raw in videos.items():
