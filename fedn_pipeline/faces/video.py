@@ -26,6 +26,8 @@ from fedn_pipeline.files import InputError
 
 # Decoders that hide their errors unless told not to; the others flag or raise by themselves.
 STRICT_CODECS = {"mjpeg"}
+# Codecs some of whose packets are sound and hold no picture to show (VP8's alternative references).
+HIDING_CODECS = {"vp8"}
 # A strict decoder that complains of more frames than this objects to the encoder's habits, not to damage.
 STRICT_TOLERANCE = 0.5
 # The header's frame count, where it is an estimate from the duration, may be wrong by this share and one frame.
@@ -64,7 +66,10 @@ class VideoInfo:
                 "they repeat the last good picture"
             )
         if self.header_frames is not None and self.header_frames > self.n_frames:
-            found.append(f"the file announces {self.header_frames} frames but holds {self.n_frames}: it was cut short")
+            found.append(
+                f"the file announces {self.header_frames} frames but holds {self.n_frames}: it was cut short, or lost "
+                "frames that leave no trace, so that later ones have moved up"
+            )
         return found
 
 
@@ -96,6 +101,9 @@ def _open(path, strict):
         container.close()
         raise InputError(f"{path}: the file has no video stream")
     stream = container.streams.video[0]
+    if stream.codec_context is None:
+        container.close()
+        raise InputError(f"{path}: there is no decoder for the codec of its video stream")
     stream.codec_context.thread_count = 1
     if strict:
         stream.codec_context.options = {"err_detect": "explode"}
@@ -134,6 +142,7 @@ def _scan(path, strict):
     """Decode the whole file once, keeping only times and flags."""
     container, stream = _open(path, strict)
     scan = _Scan([], [], [], [], [], hurt=False, shape=None)
+    halves = False  # the stream may hold the two fields of a picture in packets of their own
     with container:
         for packet, frames, failed in _decoded(container, stream):
             if packet is not None and not packet.is_discard:
@@ -147,7 +156,11 @@ def _scan(path, strict):
                 scan.corrupt.append(frame.is_corrupt)
                 scan.key.append(frame.key_frame)
                 scan.shape = scan.shape or _upright(frame).shape[:2]
+                halves |= frame.interlaced_frame
             scan.hurt |= failed or any(frame.is_corrupt for frame in frames)
+        # Some decoders pass over what they cannot read and say nothing; half a picture in a packet is no damage.
+        silent = len(scan.frame_times) < len(scan.packet_times)
+        scan.hurt |= silent and not halves and stream.codec_context.name not in HIDING_CODECS
         announced = stream.frames or None
         fps = float(stream.average_rate or stream.guessed_rate or 0)
         duration_s = (container.duration or 0) / av.time_base
@@ -184,9 +197,9 @@ def _lost_after(times, extents, announced, hurt):
     regular = np.abs(steps - np.median(steps)) <= 0.1 * np.median(steps) + 1  # 1 tick: rounding
     if regular.mean() >= REGULAR_SHARE:
         lost[order[:-1]] = np.maximum(np.rint(steps / steps[regular].mean()).astype(int) - 1, 0)
-    if not hurt and holes.max() < SMALLEST_LOST_PACKET * usual * lost.max():
-        lost[:] = 0  # time stamps alone do not prove a loss: a camera may skip a beat
     n_lost = (announced or 0) - len(times)
+    if not hurt and n_lost != lost.sum() and holes.max() < SMALLEST_LOST_PACKET * usual * lost.max():
+        lost[:] = 0  # time stamps alone do not prove a loss: a camera may skip a beat
     if hurt and not lost.any() and n_lost > 0 and holes.any():
         # AVI numbers its packets as it finds them: a lost one shows only in the bytes (small holes may hold sound).
         lost = _spread(n_lost, np.where(holes >= holes.max() / 2, holes, 0))

@@ -1,11 +1,12 @@
 """Give one reader of the pipeline many mutated inputs, in a child process that may hang, crash or run out of memory.
 
-Hypothesis draws the mutations (the same ones on every run), `Child` runs a function of readers.py on each file and is
+Hypothesis draws the mutations (the same ones on every run), `Child` runs a function of *_readers.py on each file and is
 killed and blamed on the example if it does not answer; `campaign` counts what became of them. A reader may accept an
-input (then readers.py has compared what it gave with an independent reading), or refuse it by an InputError that names
+input (then *_readers.py has compared what it gave with an independent reading), or refuse it by an InputError that names
 the file; everything else is a fault.
 """
 
+import contextlib
 import json
 import os
 import resource
@@ -31,8 +32,14 @@ class Wrong(Exception):
     """A reader accepted an input and gave something else than what stands in it."""
 
 
+def agree(found, expected, what):
+    """Raise Wrong unless both are equal."""
+    if found != expected:
+        raise Wrong(f"{what}: {found!r:.300}, but the file says {expected!r:.300}")
+
+
 class Child:
-    """The process that runs function `target` of readers.py on one example after another."""
+    """The process that runs function `target` of *_readers.py on one example after another."""
 
     def __init__(self, target, seconds=SECONDS):
         self.target, self.seconds, self.process, self.errors = target, seconds, None, None
@@ -79,10 +86,8 @@ class Child:
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout, self.errors):
-            try:
+            with contextlib.suppress(BrokenPipeError):  # what was not flushed to a process that had died
                 stream.close()
-            except BrokenPipeError:  # what was not flushed to a process that had died
-                pass
         self.process = None
 
 
@@ -166,7 +171,7 @@ if __name__ == "__main__":
     import faulthandler
 
     faulthandler.enable()
-    # Under its own name, so that `Wrong` is one class for readers.py and for this file.
+    # Under its own name, so that `Wrong` is one class for *_readers.py and for this file.
     import fuzzing
 
     fuzzing.main()

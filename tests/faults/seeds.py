@@ -16,7 +16,7 @@ VIDEOS = {
     "h264.mkv": ("libx264", "yuv420p", {"g": "8"}, {}),
     "h264.ts": ("libx264", "yuv420p", {"g": "8"}, {}),
     "h264.flv": ("libx264", "yuv420p", {"g": "8"}, {}),
-    "hevc.mp4": ("libx265", "yuv420p", {"x265-params": "log-level=none:keyint=8"}, {}),
+    "hevc.mp4": ("libx265", "yuv420p", {"g": "8"}, {}),
     "mjpeg.avi": ("mjpeg", "yuvj420p", {}, {}),
     "mjpeg.mov": ("mjpeg", "yuvj420p", {}, {}),
     "mpeg4.avi": ("mpeg4", "yuv420p", {"g": "8"}, {}),
@@ -29,6 +29,7 @@ VIDEOS = {
     "raw.avi": ("rawvideo", "yuv420p", {}, {}),
     "picture.gif": ("gif", "rgb8", {}, {}),
 }
+QUIET = {"libx265": {"x265-params": "log-level=none"}}  # it writes a page for each file
 # Fields of the containers' structures, for the mutations.
 MARKERS = (
     b"stsz", b"stts", b"stco", b"stsc", b"stss", b"ctts", b"stsd", b"avcC", b"tkhd", b"mvhd", b"mdhd", b"trun", b"tfhd",
@@ -52,7 +53,7 @@ def pictures(n, height=96, width=128):
 def write_video(path, shown, codec, pix_fmt, options=None, container_options=None, fps=30, times=None):
     """Encode `shown [n, h, w, 3]`; `times [n]`: time stamps in thousandths of a second, else even ones."""
     with av.open(str(path), "w", options=container_options or {}) as container:
-        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options or {})
+        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=(options or {}) | QUIET.get(codec, {}))
         stream.height, stream.width = shown.shape[1:3]
         stream.pix_fmt = pix_fmt
         stream.codec_context.thread_count = 1

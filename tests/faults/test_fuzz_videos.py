@@ -7,35 +7,42 @@ from fuzzing import campaign
 from hypothesis import strategies as st
 from mutations import byte_edits, edited
 
+from fedn_pipeline.faces import video
+
 SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".wmv", ".webm", ".MP4", ".m4v", ".mpg", ".ts", ".dat", "")
-KEEPS_LENGTH = {
-    "flip",
-    "flip early",
-    "number",
-    "number early",
-    "noise",
-    "zeros",
-    "copy",
-    "field",
-    "field flip",
-    "shift",
-}
+# Edits that change bytes and move none.
+SMALL = {"flip", "flip early", "number", "number early", "field", "field flip", "shift"}
+STANDARD_RATES = (24000 / 1001, 25, 30000 / 1001, 30)
+# Encoder, pixel format, container, what sides must be a multiple of, and the grey levels by which it may differ.
+ODD_FORMATS = (
+    ("libx264", "yuv420p", ".mp4", 2, 8), ("libx264", "yuv444p", ".mp4", 1, 8), ("libx264", "gray", ".mkv", 1, 8),
+    ("libx264", "yuv420p10le", ".mkv", 2, 8), ("libx264", "yuvj420p", ".mov", 2, 8), ("libx265", "yuv420p10le", ".mp4", 8, 8),
+    ("ffv1", "gray", ".mkv", 1, 3), ("ffv1", "gray16le", ".mkv", 1, 3), ("ffv1", "yuv444p10le", ".avi", 1, 3),
+    ("ffv1", "yuv420p", ".mkv", 1, 8), ("ffv1", "bgr0", ".mkv", 1, 1), ("mjpeg", "yuvj420p", ".avi", 1, 8),
+    ("mjpeg", "yuvj444p", ".mov", 1, 8), ("libvpx-vp9", "yuv420p", ".webm", 1, 8), ("prores", "yuv422p10le", ".mov", 2, 8),
+    ("mpeg4", "yuv420p", ".avi", 1, 8), ("png", "rgb24", ".mov", 1, 0), ("png", "rgba", ".mov", 1, 0),
+    ("png", "gray", ".mov", 1, 0), ("rawvideo", "bgr24", ".avi", 1, 0), ("huffyuv", "yuv422p", ".avi", 2, 6),
+    ("wmv2", "yuv420p", ".wmv", 2, 8), ("libx264rgb", "rgb24", ".mp4", 1, 8), ("mpeg2video", "yuv420p", ".mpg", 1, 8),
+)  # fmt: skip
+
 
 
 @pytest.fixture(scope="session")
 def video_seeds(tmp_path_factory):
-    """`(names, {name: bytes}, {name: frames})` of sound videos, and of files that are none (0 frames)."""
+    """`({name: bytes}, {name: (frames, file of its decoded pictures)})`; files that are no videos have only bytes."""
     folder = tmp_path_factory.mktemp("video_seeds")
-    paths = seeds.videos(folder)
-    n_frames = dict.fromkeys(paths, seeds.N_FRAMES)
+    paths, known = seeds.videos(folder), {}
+    for name, path in paths.items():
+        np.save(folder / f"{name}.npy", list(video.frames(path)))
+        known[name] = seeds.N_FRAMES, str(folder / f"{name}.npy")
     paths |= seeds.other_files(folder)
-    return {name: path.read_bytes() for name, path in paths.items()}, n_frames
+    return {name: path.read_bytes() for name, path in paths.items()}, known
 
 
 def test_damaged_videos(video_seeds, full, tmp_path, record_property):
-    data, n_frames = video_seeds
-    names = [*n_frames] * 4 + [name for name in data if name not in n_frames]
-    splice = st.tuples(st.sampled_from([*n_frames]), st.integers(1, 2**20))
+    data, known = video_seeds
+    names = [*known] * 4 + [name for name in data if name not in known]
+    splice = st.tuples(st.sampled_from([*known]), st.integers(1, 2**20))
 
     def make(example, folder):
         name, edits, suffix, spliced = example
@@ -45,7 +52,10 @@ def test_damaged_videos(video_seeds, full, tmp_path, record_property):
             content = content[: share * len(content) >> 20] + data[other][share * len(data[other]) >> 20 :]
         path = folder / f"video{suffix if suffix is not None else '.' + name.rpartition('.')[2]}"
         path.write_bytes(edited(content, edits))
-        return {"path": str(path), "names": [path.name]}
+        found = {"path": str(path), "names": [path.name]}
+        if name in known and not spliced and {kind for kind, *_ in edits} <= SMALL:
+            found["n_frames"], found["pictures"] = known[name]
+        return found
 
     strategy = st.tuples(
         st.sampled_from(names),
@@ -53,4 +63,42 @@ def test_damaged_videos(video_seeds, full, tmp_path, record_property):
         st.one_of(st.none(), st.none(), st.sampled_from(SUFFIXES)),
         st.one_of(*[st.none()] * 7, splice),
     )
-    campaign("videos, damaged", "readers.video", 1000 if full else 60, strategy, make, tmp_path, record_property)
+    campaign("videos, damaged", "video_readers.video", 1000 if full else 60, strategy, make, tmp_path, record_property)
+
+
+def test_sound_videos_in_odd_formats(full, tmp_path, record_property):
+    def make(example, folder):
+        (codec, pix_fmt, suffix, step, tolerance), n, height, width, fps, quarter_turns, steps, large = example
+        if large:
+            n, height, width = 1 + n % 2, *((2160, 3840) if large == "wide" else (3840, 2160))
+        if codec in ("wmv2", "mpeg2video") and fps not in STANDARD_RATES:  # these know no other
+            fps = 25
+        height, width = max(height // step, 1) * step, max(width // step, 1) * step
+        shown = seeds.pictures(n, height, width)
+        if "gray" in pix_fmt:
+            shown = np.repeat(shown[..., 1:2], 3, axis=-1)
+        times = np.cumsum(steps[:n]) if steps and suffix in (".mp4", ".mkv", ".mov") else None
+        path = folder / f"video{suffix}"
+        seeds.write_video(path, shown, codec, pix_fmt, fps=fps, times=times)
+        if suffix in (".mp4", ".mov"):
+            path.write_bytes(seeds.turned(path.read_bytes(), quarter_turns))
+            shown = np.rot90(shown, -quarter_turns, axes=(1, 2))
+        np.save(folder / "pictures.npy", shown)
+        arguments = {"path": str(path), "pictures": str(folder / "pictures.npy"), "names": [path.name]}
+        return arguments | {"tolerance": tolerance, "fps": 0 if times is not None or n < 3 else fps}
+
+    side = st.integers(16, 200)
+    strategy = st.tuples(
+        st.sampled_from(ODD_FORMATS),
+        st.one_of(st.just(1), st.integers(1, 12)),
+        side,
+        side,
+        st.sampled_from((1, 10, *STANDARD_RATES, 120, 200)),
+        st.integers(0, 3),
+        st.one_of(st.none(), st.none(), st.lists(st.integers(5, 400), min_size=12, max_size=12)),
+        st.sampled_from([None] * 60 + ["wide", "high"]),
+    )
+    counts = campaign(
+        "videos, sound", "video_readers.sound_video", 1000 if full else 40, strategy, make, tmp_path, record_property
+    )
+    assert not counts["refused"]
