@@ -2,8 +2,8 @@
 
 Hypothesis draws the mutations (the same ones on every run), `Child` runs a function of *_readers.py on each file and is
 killed and blamed on the example if it does not answer; `campaign` counts what became of them. A reader may accept an
-input (then *_readers.py has compared what it gave with an independent reading), or refuse it by an InputError that names
-the file; everything else is a fault.
+input (then *_readers.py has compared what it gave with an independent reading), or refuse it by an InputError that
+names the file; everything else is a fault.
 """
 
 import contextlib

@@ -53,7 +53,8 @@ def pictures(n, height=96, width=128):
 def write_video(path, shown, codec, pix_fmt, options=None, container_options=None, fps=30, times=None):
     """Encode `shown [n, h, w, 3]`; `times [n]`: time stamps in thousandths of a second, else even ones."""
     with av.open(str(path), "w", options=container_options or {}) as container:
-        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=(options or {}) | QUIET.get(codec, {}))
+        options = (options or {}) | QUIET.get(codec, {})
+        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
         stream.height, stream.width = shown.shape[1:3]
         stream.pix_fmt = pix_fmt
         stream.codec_context.thread_count = 1
