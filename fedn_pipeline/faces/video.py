@@ -9,10 +9,12 @@ Promises that README and the model rely on:
   that is predicted from such a one (all up to the next key frame) keeps its place: the last good picture is repeated
   (before the first good one: that one), and the frame is marked as damaged. Labels never shift.
 - Frames lost with the container's own structure are put back where the time stamps, or the bytes between packets,
-  show the hole; in a file without any sign of damage, uneven time stamps are a variable frame rate: nothing is added.
+  show the hole; so are those that AVI counts and leaves empty (a camera that dropped them). In a file without any such
+  sign, uneven time stamps are a variable frame rate: nothing is added, and `fps` is the mean rate.
 - A file cut short ends where its last packet ends: `n_frames` is what can be decoded, `header_frames` what the
   container announced (None if it does not say), and the difference is reported, never filled.
-- Damage that leaves a picture decodable (some in MJPEG) cannot be seen by anybody and is not marked.
+- Damage that leaves a picture decodable (some in MJPEG) cannot be seen by anybody and is not marked; nor can the place
+  of frames that a damaged length has swallowed in a format that allows any (raw AVI): a warning says how many.
 - A missing, empty or unreadable file, or one without a decodable picture, raises InputError naming it.
 """
 
@@ -84,6 +86,7 @@ class _Scan:
     key: list  # per frame: needs no other frame
     hurt: bool  # an error or a flag was seen anywhere
     shape: tuple  # upright (height, width)
+    tick_s: float  # what a tick lasts
 
 
 def _open(path, strict):
@@ -141,7 +144,7 @@ def _upright(frame, width=None, height=None):
 def _scan(path, strict):
     """Decode the whole file once, keeping only times and flags."""
     container, stream = _open(path, strict)
-    scan = _Scan([], [], [], [], [], hurt=False, shape=None)
+    scan = _Scan([], [], [], [], [], hurt=False, shape=None, tick_s=0)
     halves = False  # the stream may hold the two fields of a picture in packets of their own
     with container:
         for packet, frames, failed in _decoded(container, stream):
@@ -161,10 +164,26 @@ def _scan(path, strict):
         # Some decoders pass over what they cannot read and say nothing; half a picture in a packet is no damage.
         silent = len(scan.frame_times) < len(scan.packet_times)
         scan.hurt |= silent and not halves and stream.codec_context.name not in HIDING_CODECS
+        scan.tick_s = float(stream.time_base or 0)
         announced = stream.frames or None
         fps = float(stream.average_rate or stream.guessed_rate or 0)
         duration_s = (container.duration or 0) / av.time_base
     return scan, announced, fps, duration_s
+
+
+def _rate_of_all(scan, duration_s, fps):
+    """Frames per second by the frames' own times, if these reach the end of the file's duration; else None.
+
+    Matroska tells an intended rate, `fps`; a camera that was slower then is no file that was cut short.
+    """
+    times_s = np.array([time for time in scan.frame_times if time is not None]) * scan.tick_s
+    if not len(times_s) or len(times_s) < len(scan.frame_times):
+        return None
+    steps_s = np.diff(np.sort(times_s))
+    first_s, last_s = times_s.min(), times_s.max()
+    if duration_s - last_s > max(steps_s.max(initial=0), 1.5 / fps, DURATION_TOLERANCE * duration_s):
+        return None
+    return float(len(steps_s) / (last_s - first_s)) if last_s > first_s else fps
 
 
 def _spread(total, shares):
@@ -268,7 +287,8 @@ def probe(path, strict=None):
     if not fps:
         raise InputError(f"{path}: the video has no frame rate")
     if announced is None and duration_s * fps > len(damaged) * (1 + DURATION_TOLERANCE) + 1:
-        announced = round(duration_s * fps)
+        slower = _rate_of_all(scan, duration_s, fps)
+        announced, fps = (None, slower) if slower else (round(duration_s * fps), fps)
     height, width = scan.shape
     return VideoInfo(len(damaged), announced, fps, width, height, damaged, missing, strict)
 

@@ -24,6 +24,7 @@ from hypothesis import settings as hypothesis_settings
 
 SECONDS = 60  # within which one example must be answered; the slowest take 5 on two busy cores
 MEMORY_BYTES = 6_000_000_000  # of address space; torch's libraries alone reserve two of them
+OTHER = "other values"  # what a reader may give where the file's format has no sums by which it could know
 FAULTS_SHOWN = 10
 LINES_SHOWN = 12
 
@@ -114,6 +115,7 @@ def campaign(name, target, n, strategy, make, folder, record, seconds=SECONDS):
         inputs.mkdir(parents=True)
         outcome, detail = child.answer(**make(example, inputs))
         counts[outcome] += 1
+        counts[OTHER] += detail == OTHER
         if outcome in ("accepted", "refused"):
             return
         lines = detail.strip().splitlines()[-LINES_SHOWN:]
@@ -125,10 +127,12 @@ def campaign(name, target, n, strategy, make, folder, record, seconds=SECONDS):
 
     with Child(target, seconds) as child:
         one()
+    n_other = counts.pop(OTHER)
     n_faults = sum(counts.values()) - counts["accepted"] - counts["refused"]
+    accepted = f"{counts['accepted']} accepted" + (f" ({n_other} of them with other values)" if n_other else "")
     record(
         f"mutated inputs, {name}",
-        f"{sum(counts.values())}: {counts['refused']} refused, {counts['accepted']} accepted, {n_faults} faults",
+        f"{sum(counts.values())}: {counts['refused']} refused, {accepted}, {n_faults} faults",
     )
     text = [
         f"{count} x {kind[0]}, first by {example!r:.500}\n{shown}" for kind, (count, example, shown) in faults.items()

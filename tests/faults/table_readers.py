@@ -246,3 +246,35 @@ def settings(path):
     agree(config.merge(found, given), found, "settings")
     agree(config.validate(found), found, "complete settings")
     return "valid"
+
+
+def release(reader, root, out, settings, strict, sheet=None, columns=None):
+    """The command `dataset READER --annotations-only`, whose tables the next stage must accept.
+
+    `sheet`: rows of the sheet of annotations, where only cells were changed. Then every event must stand in the row that
+    it names, and every expression be an event or a recorded issue. `columns`: {name: column}, `first_number` in it.
+    """
+    arguments = ["dataset", reader, "--root", root, "--out", out, "--types", "both", "--settings", settings]
+    command([*arguments, "--annotations-only"])
+    events = released(out, annotations_only=True)
+    issues = pd.read_csv(Path(out) / "data_issues.csv", dtype=str, keep_default_na=False)
+    if sheet is None:
+        return f"{len(events)} events"
+    recorded = {int(row) for row in issues["row"] if row}
+    named = {
+        int(text.rpartition("row ")[2]): event for text, event in zip(events["provenance"], events.to_dict("records"))
+    }
+    for line, row in enumerate(sheet, 1):
+        cell = {name: row[column] if column < len(row) else None for name, column in columns.items() if name != "first"}
+        if line in recorded:
+            continue
+        if line in named:
+            for name in ("onset", "offset"):
+                same_number(named[line][name] + columns["first"], str(cell[name]).strip(), f"row {line}: {name}")
+        elif strict and all(isinstance(cell[name], int) for name in ("onset", "offset")) and _is_type(cell["type"]):
+            raise Wrong(f"row {line} is neither an event nor an issue: {row}")
+    return f"{len(events)} events"
+
+
+def _is_type(cell):
+    return isinstance(cell, str) and cell.lower().startswith(("macro", "micro"))
