@@ -9,6 +9,7 @@ import torch
 
 from fedn_pipeline import intervals
 from fedn_pipeline.cascades.samples import of_table
+from fedn_pipeline import hdf5
 from fedn_pipeline.files import InputError, checked
 
 
@@ -52,7 +53,7 @@ def _group(path, video):
     try:
         with h5py.File(checked(path)) as file:
             yield file[video]
-    except (OSError, KeyError) as error:
+    except hdf5.DAMAGED as error:
         raise InputError(f"{path}: video {video}: {error}; delete the file and run again (rule `flow`)") from error
 
 

@@ -97,7 +97,7 @@ def _open(path, strict):
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the video file is empty (0 bytes)")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise InputError(f"{path}: cannot be read as a video ({error.strerror})") from error
     if not container.streams.video:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
+from fedn_pipeline import hdf5
 from fedn_pipeline.files import InputError, checked, whole
 
 # Alike in all groups of a merged file, and kept at its root.
@@ -42,13 +43,16 @@ def write_group(file, video, entry):
 def read(path, video):
     """One video's Features. Raises InputError naming file and video if it is absent or its checksum fails."""
     with _group(path, video) as group:
-        return Features(group["features"][:], group["valid"][:], dict(group.attrs))
+        features, valid = hdf5.array(group, "features", "fiu", {2, 3, 4}), hdf5.array(group, "valid", "b", {1})
+        if len(features) != len(valid):
+            raise ValueError(f"{len(features)} rows of features, {len(valid)} of valid")
+        return Features(features, valid, dict(group.attrs))
 
 
 def read_valid(path, video):
     """Only `valid` of one video's Features, by frame of the 30 fps axis `[n_steps]`; errors as in `read`."""
     with _group(path, video) as group:
-        return np.repeat(group["valid"][:], group.attrs["frame_stride"])
+        return np.repeat(hdf5.array(group, "valid", "b", {1}), group.attrs["frame_stride"])
 
 
 def shape(path, video):
@@ -60,18 +64,18 @@ def shape(path, video):
 @contextmanager
 def _group(path, video):
     with _open(path) as file:
-        if video not in file:
-            raise InputError(f"{path}: no features of video {video}; rebuild the file with the `features` rule")
         try:
+            if video not in file:
+                raise InputError(f"{path}: no features of video {video}; rebuild the file with the `features` rule")
             yield file[video]
-        except (OSError, KeyError) as error:
+        except hdf5.DAMAGED as error:
             raise InputError(f"{path}: video {video}: damaged ({error}); delete the file and run again") from error
 
 
 def _open(path):
     try:
         return h5py.File(checked(path))
-    except OSError as error:
+    except hdf5.DAMAGED as error:
         raise InputError(f"{path}: cannot be read as HDF5 ({error}); the `features` rule makes it") from error
 
 
@@ -84,7 +88,10 @@ def left_out(path, ids):
 def provenance(path):
     """Attributes that hold for a whole merged file, as texts: `backbone` and OF_THE_WHOLE."""
     with _open(path) as file:
-        return {key: str(value) for key, value in file.attrs.items()}
+        try:
+            return {key: str(value) for key, value in file.attrs.items()}
+        except hdf5.DAMAGED as error:
+            raise InputError(f"{path}: its attributes are damaged ({error}); delete the file and run again") from error
 
 
 def merge(parts, path):

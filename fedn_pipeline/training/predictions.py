@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
+from fedn_pipeline import hdf5
 from fedn_pipeline.files import InputError, checked, whole
 
-DATASETS = ("starts", "intervals", "logits", "valid")
+# Name -> type (NumPy's letter) and number of axes.
+DATASETS = {"starts": ("i", {1}), "intervals": ("f", {3}), "logits": ("f", {3}), "valid": ("b", {1})}
 
 
 @dataclass
@@ -45,7 +47,7 @@ def read(path):
             roles = {
                 role: {
                     video: RawPredictions(
-                        **{name: group[name][:] for name in DATASETS},
+                        **{name: hdf5.array(group, name, *what) for name, what in DATASETS.items()},
                         fps=float(group.attrs["fps"]),
                         n_frames=int(group.attrs["n_frames"]),
                     )
@@ -54,5 +56,5 @@ def read(path):
                 for role in file
             }
             return roles, [str(name) for name in file.attrs["classes"]]
-    except OSError as error:
+    except hdf5.DAMAGED as error:
         raise InputError(f"{path}: damaged or no HDF5 file ({error}); delete it and run again") from error

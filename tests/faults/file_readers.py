@@ -13,7 +13,7 @@ from fuzzing import OTHER, Wrong, agree
 
 
 def images(folder, known, sound):
-    """images.probe and images.frames: `known` (.npy) are the pictures as numbered, `sound` frames whose file is whole."""
+    """images.probe and images.frames. `known` (.npy): the pictures as numbered; `sound`: frames whose file is whole."""
     from fedn_pipeline.faces import images as reader
 
     reference = np.load(known)
@@ -126,7 +126,7 @@ def resnet18(path):
 
 
 def affectnet(folder, n_whole):
-    """affectnet.read: at least the `n_whole` pictures that nobody has touched, each with the label in its file's name."""
+    """affectnet.read: at least `n_whole` pictures, that nobody has touched, with the labels in their names."""
     from fedn_pipeline.features import affectnet as reader
 
     found = reader.read(Path(folder), 1)

@@ -7,6 +7,7 @@ names the file; everything else is a fault.
 """
 
 import contextlib
+import importlib
 import json
 import os
 import resource
@@ -40,10 +41,10 @@ def agree(found, expected, what):
 
 
 class Child:
-    """The process that runs function `target` of *_readers.py on one example after another."""
+    """The process that runs functions of module `module` (*_readers.py) on one example after another."""
 
-    def __init__(self, target, seconds=SECONDS):
-        self.target, self.seconds, self.process, self.errors = target, seconds, None, None
+    def __init__(self, module, seconds=SECONDS):
+        self.module, self.seconds, self.process, self.errors = module, seconds, None, None
 
     def __enter__(self):
         return self
@@ -51,12 +52,12 @@ class Child:
     def __exit__(self, *_):
         self._end()
 
-    def answer(self, **example):
-        """`(outcome, detail)`: accepted, refused, wrong, crash, died or hang."""
+    def answer(self, function, example):
+        """`(outcome, detail)` of `function(**example)`: accepted, refused, wrong, crash, died or hang."""
         if self.process is None:
             self._start()
         try:
-            self.process.stdin.write(json.dumps(example).encode() + b"\n")
+            self.process.stdin.write(json.dumps([function, example]).encode() + b"\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             return self._died()
@@ -69,8 +70,9 @@ class Child:
 
     def _start(self):
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the process)
-        command = [sys.executable, str(Path(__file__).resolve()), self.target]
+        command = [sys.executable, str(Path(__file__).resolve()), self.module]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.errors}
+        pipes["env"] = os.environ | {"OMP_NUM_THREADS": "1"}
         # A group of its own, so that children of the child (the workbooks' parser) end with it.
         self.process = subprocess.Popen(command, **pipes, start_new_session=True)
 
@@ -92,10 +94,10 @@ class Child:
         self.process = None
 
 
-def campaign(name, target, n, strategy, make, folder, record, seconds=SECONDS):
-    """Run `target` on `n` inputs; fail with every kind of fault that was found; the counts, by outcome.
+def campaign(name, child, function, n, strategy, make, folder, record):
+    """Run `function` in `child` on `n` inputs; fail with every kind of fault that was found; the counts, by outcome.
 
-    `strategy` draws an example, `make(example, folder)` writes its files and returns the arguments of `target`.
+    `strategy` draws an example, `make(example, folder)` writes its files and returns the arguments of `function`.
     `record` is pytest's record_property. Files of the first example of each kind of fault stay in `folder`.
     """
     counts, faults = Counter(), {}
@@ -113,7 +115,7 @@ def campaign(name, target, n, strategy, make, folder, record, seconds=SECONDS):
     def one(example):
         shutil.rmtree(inputs, ignore_errors=True)
         inputs.mkdir(parents=True)
-        outcome, detail = child.answer(**make(example, inputs))
+        outcome, detail = child.answer(function, make(example, inputs))
         counts[outcome] += 1
         counts[OTHER] += detail == OTHER
         if outcome in ("accepted", "refused"):
@@ -125,8 +127,7 @@ def campaign(name, target, n, strategy, make, folder, record, seconds=SECONDS):
             faults[kind] = [0, example, "\n".join(lines)]
         faults[kind][0] += 1
 
-    with Child(target, seconds) as child:
-        one()
+    one()
     n_other = counts.pop(OTHER)
     n_faults = sum(counts.values()) - counts["accepted"] - counts["refused"]
     accepted = f"{counts['accepted']} accepted" + (f" ({n_other} of them with other values)" if n_other else "")
@@ -164,10 +165,10 @@ def main():
     os.dup2(2, 1)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    module, _, function = sys.argv[1].rpartition(".")
-    run = getattr(__import__(module), function)
+    readers = importlib.import_module(sys.argv[1])
     for line in sys.stdin:
-        answers.write(json.dumps(outcome_of(run, json.loads(line))) + "\n")
+        function, example = json.loads(line)
+        answers.write(json.dumps(outcome_of(getattr(readers, function), example)) + "\n")
         answers.flush()
 
 

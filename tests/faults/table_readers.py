@@ -251,8 +251,9 @@ def settings(path):
 def release(reader, root, out, settings, strict, sheet=None, columns=None):
     """The command `dataset READER --annotations-only`, whose tables the next stage must accept.
 
-    `sheet`: rows of the sheet of annotations, where only cells were changed. Then every event must stand in the row that
-    it names, and every expression be an event or a recorded issue. `columns`: {name: column}, `first_number` in it.
+    `sheet`: rows of the sheet of annotations, where only cells were changed. Then every event must stand in the row
+    that it names, and every expression be an event or a recorded issue. `columns`: {name: column}; `first`: the number
+    of the first frame.
     """
     arguments = ["dataset", reader, "--root", root, "--out", out, "--types", "both", "--settings", settings]
     command([*arguments, "--annotations-only"])
@@ -261,9 +262,7 @@ def release(reader, root, out, settings, strict, sheet=None, columns=None):
     if sheet is None:
         return f"{len(events)} events"
     recorded = {int(row) for row in issues["row"] if row}
-    named = {
-        int(text.rpartition("row ")[2]): event for text, event in zip(events["provenance"], events.to_dict("records"))
-    }
+    named = {int(event["provenance"].rpartition("row ")[2]): event for event in events.to_dict("records")}
     for line, row in enumerate(sheet, 1):
         cell = {name: row[column] if column < len(row) else None for name, column in columns.items() if name != "first"}
         if line in recorded:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import seeds
 import torch
-from fuzzing import campaign
+from fuzzing import Child, campaign
 from hypothesis import strategies as st
 from mutations import byte_edits, csv_examples, edited, mostly, table_bytes
 from safetensors.torch import save_file
@@ -67,11 +67,17 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".bmp", ".tif")
 N_PICTURES = 8
 
 
+@pytest.fixture(scope="module")
+def child():
+    with Child("file_readers") as child:
+        yield child
+
+
 def count(full, short):
     return 1000 if full else short
 
 
-def test_folders_of_images(full, tmp_path, record_property):
+def test_folders_of_images(child, full, tmp_path, record_property):
     shown = seeds.pictures(N_PICTURES, 48, 64)
     data = {suffix: [cv2.imencode(suffix, p[..., ::-1])[1].tobytes() for p in shown] for suffix in PICTURE_SUFFIXES}
     for suffix, encoded in data.items():
@@ -104,10 +110,10 @@ def test_folders_of_images(full, tmp_path, record_property):
         mostly(st.just([]), strange, 6),
     )
     n = count(full, 40)
-    campaign("folders of images", "file_readers.images", n, strategy, make, tmp_path, record_property)
+    campaign("folders of images", child, "images", n, strategy, make, tmp_path, record_property)
 
 
-def of_one_file(name, target, path, known, n, markers, folder, record, **arguments):
+def of_one_file(name, child, function, path, known, n, markers, folder, record, **arguments):
     """A campaign on the bytes of one file; the reader gets its path, `known` and `arguments`."""
     data = path.read_bytes()
 
@@ -117,21 +123,19 @@ def of_one_file(name, target, path, known, n, markers, folder, record, **argumen
         found = {"path": str(changed), "names": [path.name], **arguments}
         return found | ({"known": str(known)} if known else {})
 
-    return campaign(name, target, n, byte_edits(markers), make, folder, record)
+    return campaign(name, child, function, n, byte_edits(markers), make, folder, record)
 
 
-def test_crops(full, tmp_path, record_property):
+def test_crops(child, full, tmp_path, record_property):
     settings = config.validate({"faces": {"crop_size": 64}})["faces"]
     crops.write(tmp_path / "crops.mp4", seeds.pictures(20, 64, 64), 30, settings | {"keyframe_interval": 5})
     known = tmp_path / "known.npy"
     np.save(known, list(crops.read(tmp_path / "crops.mp4")))
     n = count(full, 40)
-    of_one_file(
-        "crops", "file_readers.crops", tmp_path / "crops.mp4", known, n, seeds.MARKERS, tmp_path, record_property
-    )
+    of_one_file("crops", child, "crops", tmp_path / "crops.mp4", known, n, seeds.MARKERS, tmp_path, record_property)
 
 
-def test_feature_caches(full, tmp_path, record_property):
+def test_feature_caches(child, full, tmp_path, record_property):
     rng, known = np.random.default_rng(0), {}
     with h5py.File(tmp_path / "net.h5", "w") as file:
         for video in ("a", "b"):
@@ -141,10 +145,10 @@ def test_feature_caches(full, tmp_path, record_property):
             known |= {f"{video}_features": features, f"{video}_valid": valid}
     np.savez(tmp_path / "known.npz", **known)
     files = tmp_path / "net.h5", tmp_path / "known.npz"
-    of_one_file("feature caches", "file_readers.cache", *files, count(full, 40), HDF5, tmp_path, record_property)
+    of_one_file("feature caches", child, "cache", *files, count(full, 40), HDF5, tmp_path, record_property)
 
 
-def test_predictions(full, tmp_path, record_property):
+def test_predictions(child, full, tmp_path, record_property):
     rng, known, roles = np.random.default_rng(0), {}, {}
     for role, video in (("test", "v1"), ("held_out", "v2")):
         arrays = {
@@ -159,7 +163,7 @@ def test_predictions(full, tmp_path, record_property):
     (tmp_path / "predictions.h5.sha256").unlink()
     np.savez(tmp_path / "known.npz", **known)
     files = tmp_path / "predictions.h5", tmp_path / "known.npz"
-    of_one_file("predictions", "file_readers.predictions", *files, count(full, 40), HDF5, tmp_path, record_property)
+    of_one_file("predictions", child, "predictions", *files, count(full, 40), HDF5, tmp_path, record_property)
 
 
 def light(tensors):
@@ -168,7 +172,7 @@ def light(tensors):
 
 
 @pytest.mark.parametrize("kind", ["resnet18", "rgb"])
-def test_checkpoints(kind, full, tmp_path, record_property):
+def test_checkpoints(kind, child, full, tmp_path, record_property):
     with torch.device("meta"):
         tensors = resnet18().state_dict() if kind == "resnet18" else i3d.build(3).state_dict()
     plain = light({name: torch.zeros_like(value, device="cpu") for name, value in tensors.items()})
@@ -189,10 +193,10 @@ def test_checkpoints(kind, full, tmp_path, record_property):
 
     strategy, n = st.tuples(st.sampled_from([*data]), byte_edits(TORCH)), count(full, 25)
     name = "checkpoints, ResNet18" if kind == "resnet18" else "checkpoints, I3D"
-    campaign(name, "file_readers.checkpoint", n, strategy, make, tmp_path, record_property)
+    campaign(name, child, "checkpoint", n, strategy, make, tmp_path, record_property)
 
 
-def test_safetensors(full, tmp_path, record_property):
+def test_safetensors(child, full, tmp_path, record_property):
     rng = np.random.default_rng(0)
     known = {"conv1.weight": rng.normal(size=(4, 3)).astype(np.float32), "bn1.bias": np.ones(3, np.float32)}
     tensors = {name: torch.from_numpy(value) for name, value in known.items()}
@@ -201,10 +205,10 @@ def test_safetensors(full, tmp_path, record_property):
     np.savez(tmp_path / "known.npz", **known)
     files = tmp_path / "weights.safetensors", tmp_path / "known.npz"
     n = count(full, 40)
-    of_one_file("safetensors", "file_readers.weights", *files, n, SAFETENSORS, tmp_path, record_property)
+    of_one_file("safetensors", child, "weights", *files, n, SAFETENSORS, tmp_path, record_property)
 
 
-def test_weights_of_a_resnet18(full, tmp_path, record_property):
+def test_weights_of_a_resnet18(child, full, tmp_path, record_property):
     """A whole file of 22 MB, of which only the header is changed: names, types, shapes and places of its tensors."""
     torch.manual_seed(0)
     tensors = {name: value for name, value in resnet18().half().state_dict().items() if not name.startswith("fc.")}
@@ -228,7 +232,7 @@ def test_weights_of_a_resnet18(full, tmp_path, record_property):
     offsets = st.tuples(st.just("data_offsets"), st.lists(st.integers(-1, len(body) + 9), max_size=3))
     strategy = st.tuples(st.sampled_from(sorted(header)), st.one_of(dtype, shape, offsets)).map(lambda e: (e[0], *e[1]))
     n = 200 if full else 10
-    campaign("a ResNet18's weights", "file_readers.resnet18", n, strategy, make, tmp_path, record_property)
+    campaign("a ResNet18's weights", child, "resnet18", n, strategy, make, tmp_path, record_property)
 
 
 def write_affectnet(folder, newer):
@@ -251,7 +255,7 @@ def write_affectnet(folder, newer):
     return {name: [header, *some] for name, some in rows.items()}
 
 
-def test_affectnet(full, tmp_path, record_property):
+def test_affectnet(child, full, tmp_path, record_property):
     newer, older = tmp_path / "newer", tmp_path / "older"
     write_affectnet(newer, newer=True)
     rows = write_affectnet(older, newer=False)
@@ -276,4 +280,4 @@ def test_affectnet(full, tmp_path, record_property):
     )
     strategy = st.one_of(st.tuples(csv_examples((0, 3, 8, 10)), st.none()), st.tuples(st.none(), damage))
     n = count(full, 30)
-    campaign("AffectNet", "file_readers.affectnet", n, strategy, make, tmp_path, record_property)
+    campaign("AffectNet", child, "affectnet", n, strategy, make, tmp_path, record_property)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import seeds
 import yaml
-from fuzzing import campaign
+from fuzzing import Child, campaign
 from hypothesis import strategies as st
 from mutations import byte_edits, cells, csv_examples, edited, mostly, table_bytes
 
@@ -52,6 +52,12 @@ lunch,ben,,,home
 WORDS = ("v1", "v2", "v3", "100", "10", "19", "200", "199", "30", "interview", "lunch", "ben/lunch.avi", "anna", "Anna")
 
 
+@pytest.fixture(scope="module")
+def child():
+    with Child("table_readers") as child:
+        yield child
+
+
 def rows_of(text):
     return list(csv.reader(io.StringIO(text)))
 
@@ -67,17 +73,17 @@ def sound(tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "text"), [("videos", VIDEOS), ("events", EVENTS), ("detections", DETECTIONS)])
-def test_canonical_tables(kind, text, sound, full, tmp_path, record_property):
+def test_canonical_tables(kind, text, sound, child, full, tmp_path, record_property):
     def make(example, folder):
         path = folder / f"{kind}.csv"
         path.write_bytes(table_bytes(rows_of(text), example))
         return {"path": str(path), "kind": kind, "videos": sound["videos"], "names": [path.name]}
 
     n, name = 1000 if full else 60, f"{kind}.csv"
-    campaign(name, "table_readers.canonical", n, csv_examples(WORDS), make, tmp_path, record_property)
+    campaign(name, child, "canonical", n, csv_examples(WORDS), make, tmp_path, record_property)
 
 
-def test_command_evaluate(sound, full, tmp_path, record_property):
+def test_command_evaluate(sound, child, full, tmp_path, record_property):
     def make(example, folder):
         path = folder / "detections.csv"
         path.write_bytes(table_bytes(rows_of(DETECTIONS), example))
@@ -85,10 +91,10 @@ def test_command_evaluate(sound, full, tmp_path, record_property):
         return {"path": str(path), **tables, "names": [path.name]}
 
     n, name = 1000 if full else 30, "command evaluate"
-    campaign(name, "table_readers.evaluate", n, csv_examples(WORDS), make, tmp_path, record_property)
+    campaign(name, child, "evaluate", n, csv_examples(WORDS), make, tmp_path, record_property)
 
 
-def test_own_videos(full, tmp_path, record_property):
+def test_own_videos(child, full, tmp_path, record_property):
     """Two small videos and a folder of images, with mutated events.csv and videos.csv beside them."""
     own = tmp_path / "own"
     (own / "ben").mkdir(parents=True)
@@ -116,7 +122,7 @@ def test_own_videos(full, tmp_path, record_property):
     table, flag = csv_examples(WORDS), st.booleans()
     strategy = st.tuples(table, st.one_of(st.none(), table), flag, flag, st.sampled_from((True, True, True, False)))
     n, name = 1000 if full else 30, "one's own videos"
-    campaign(name, "table_readers.custom", n, strategy, make, tmp_path, record_property)
+    campaign(name, child, "custom", n, strategy, make, tmp_path, record_property)
 
 
 def openface_rows():
@@ -126,17 +132,17 @@ def openface_rows():
     return [header, *rows, [9, 0, 0.3, 0.0, 0, *[0] * 138]]
 
 
-def test_openface_csv(full, tmp_path, record_property):
+def test_openface_csv(child, full, tmp_path, record_property):
     def make(example, folder):
         path = folder / "openface.csv"
         path.write_bytes(table_bytes(openface_rows(), example))
         return {"path": str(path), "names": [path.name]}
 
     n, name = 1000 if full else 40, "OpenFace's csv"
-    campaign(name, "table_readers.openface", n, csv_examples(), make, tmp_path, record_property)
+    campaign(name, child, "openface", n, csv_examples(), make, tmp_path, record_property)
 
 
-def test_openface_mean_shape(full, tmp_path, record_property):
+def test_openface_mean_shape(child, full, tmp_path, record_property):
     numbers = stand_in()
     rows = [["point", "x_mm", "y_mm"], *([point, *xy] for point, xy in zip(STABLE, numbers, strict=True))]
     values = np.random.default_rng(0).normal(size=204) * 30
@@ -150,10 +156,10 @@ def test_openface_mean_shape(full, tmp_path, record_property):
 
     strategy = st.one_of(st.tuples(csv_examples(), st.none()), st.tuples(st.none(), byte_edits()))
     n, name = 1000 if full else 40, "OpenFace's mean shape"
-    campaign(name, "table_readers.shape", n, strategy, make, tmp_path, record_property)
+    campaign(name, child, "shape", n, strategy, make, tmp_path, record_property)
 
 
-def test_alignment_tables(full, tmp_path, record_property):
+def test_alignment_tables(child, full, tmp_path, record_property):
     rng = np.random.default_rng(0)
     status = np.array(["tracked"] * 5 + ["bridged", "missing", "tracked"])
     points, similarities = rng.random((8, 68, 2)) * 200, rng.random((8, 4))
@@ -167,10 +173,10 @@ def test_alignment_tables(full, tmp_path, record_property):
         return {"path": str(path), "names": [path.name]}
 
     n, name, words = 1000 if full else 40, "alignment tables", ("tracked", "bridged", "missing")
-    campaign(name, "table_readers.alignment", n, csv_examples(words), make, tmp_path, record_property)
+    campaign(name, child, "alignment", n, csv_examples(words), make, tmp_path, record_property)
 
 
-def test_stills(full, tmp_path, record_property):
+def test_stills(child, full, tmp_path, record_property):
     rows = [["path", "emotion", "identity", "photograph", "split"]]
     for i in range(6):
         split = "train" if i < 4 else "validation"
@@ -184,7 +190,7 @@ def test_stills(full, tmp_path, record_property):
         return {"folder": str(folder), "names": ["stills.csv"]}
 
     n, name, words = 1000 if full else 40, "stills.csv", ("train", "validation", "p/1.png", "id1", "fear")
-    campaign(name, "table_readers.stills", n, csv_examples(words), make, tmp_path, record_property)
+    campaign(name, child, "stills", n, csv_examples(words), make, tmp_path, record_property)
 
 
 def _sections(values):
@@ -197,7 +203,7 @@ def _sections(values):
     return st.lists(section, max_size=4).map(dict)
 
 
-def test_settings(full, tmp_path, record_property):
+def test_settings(child, full, tmp_path, record_property):
     plain = st.one_of(st.none(), st.booleans(), st.integers(-3, 400), st.floats(), cells)
     values = st.one_of(plain, st.lists(plain, max_size=4), st.dictionaries(cells, plain, max_size=3))
     defaults = config.validate({})
@@ -213,4 +219,4 @@ def test_settings(full, tmp_path, record_property):
     raw = mostly(st.just([]), byte_edits(max_size=2))
     strategy = st.tuples(_sections(values), st.sampled_from((".yaml", ".json", ".txt")), raw, st.booleans())
     n, name = 1000 if full else 60, "settings"
-    campaign(name, "table_readers.settings", n, strategy, make, tmp_path, record_property)
+    campaign(name, child, "settings", n, strategy, make, tmp_path, record_property)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import seeds
-from fuzzing import campaign
+from fuzzing import Child, campaign
 from hypothesis import strategies as st
 from mutations import byte_edits, edited, mostly
 
@@ -23,8 +23,15 @@ ODD_FORMATS = (
     ("mjpeg", "yuvj444p", ".mov", 1, 14), ("libvpx-vp9", "yuv420p", ".webm", 1, 14),
     ("mpeg4", "yuv420p", ".avi", 1, 14), ("png", "rgb24", ".mov", 1, 0), ("png", "rgba", ".mov", 1, 0),
     ("png", "gray", ".mov", 1, 0), ("rawvideo", "bgr24", ".avi", 1, 0), ("huffyuv", "yuv422p", ".avi", 2, 6),
-    ("wmv2", "yuv420p", ".wmv", 2, 14), ("libx264rgb", "rgb24", ".mp4", 1, 14), ("mpeg2video", "yuv420p", ".mpg", 1, 14),
+    ("wmv2", "yuv420p", ".wmv", 2, 14), ("libx264rgb", "rgb24", ".mp4", 1, 14),
+    ("mpeg2video", "yuv420p", ".mpg", 1, 14),
 )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def child():
+    with Child("video_readers") as child:
+        yield child
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +46,7 @@ def video_seeds(tmp_path_factory):
     return {name: path.read_bytes() for name, path in paths.items()}, known
 
 
-def test_damaged_videos(video_seeds, full, tmp_path, record_property):
+def test_damaged_videos(video_seeds, child, full, tmp_path, record_property):
     data, known = video_seeds
     names = [*known] * 4 + [name for name in data if name not in known]
     splice = st.tuples(st.sampled_from([*known]), st.integers(1, 2**20))
@@ -63,10 +70,10 @@ def test_damaged_videos(video_seeds, full, tmp_path, record_property):
         mostly(st.none(), st.sampled_from(SUFFIXES), 3),
         mostly(st.none(), splice, 8),
     )
-    campaign("videos, damaged", "video_readers.video", 1000 if full else 60, strategy, make, tmp_path, record_property)
+    campaign("videos, damaged", child, "video", 1000 if full else 60, strategy, make, tmp_path, record_property)
 
 
-def test_sound_videos_in_odd_formats(full, tmp_path, record_property):
+def test_sound_videos_in_odd_formats(child, full, tmp_path, record_property):
     def make(example, folder):
         (codec, pix_fmt, suffix, step, tolerance), n, height, width, fps, quarter_turns, steps, large = example
         if large:
@@ -101,6 +108,6 @@ def test_sound_videos_in_odd_formats(full, tmp_path, record_property):
         st.sampled_from([None] * 100 + ["wide", "high"]),
     )
     counts = campaign(
-        "videos, sound", "video_readers.sound_video", 1000 if full else 40, strategy, make, tmp_path, record_property
+        "videos, sound", child, "sound_video", 1000 if full else 40, strategy, make, tmp_path, record_property
     )
     assert not counts["refused"]

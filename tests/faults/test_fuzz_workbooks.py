@@ -5,7 +5,7 @@ import json
 import zipfile
 
 import pytest
-from fuzzing import campaign
+from fuzzing import Child, campaign
 from hypothesis import strategies as st
 from miniature.books import write_xls, write_xlsx
 from mutations import byte_edits, cells, edited, edited_rows, mostly, table_edits
@@ -74,9 +74,17 @@ MARKERS_XLS = (
     b"\xfc\x00",
     b"\x85\x00",
 )
-WORDS = (1, 2, 10, 0, -5, 12.5, 1e9, 1e300, True, None, "macro-expression", "Micro - 1/2", "macro", "anger1_1", "spNO.1", "a",
-         "006_1_1", "happy", "=1+1", "12 or 13", "negative")  # fmt: skip
+WORDS = (
+    1, 2, 10, 0, -5, 12.5, 1e9, 1e300, True, None, "macro-expression", "Micro - 1/2", "macro", "anger1_1", "spNO.1",
+    "a", "006_1_1", "happy", "=1+1", "12 or 13", "negative",
+)  # fmt: skip
 FORBIDDEN = {chr(i) for i in range(32)} - {"\t", "\n", "\r"} | {"\ufffe", "\uffff"}
+
+
+@pytest.fixture(scope="module")
+def child():
+    with Child("table_readers") as child:
+        yield child
 
 
 def written(cell):
@@ -104,7 +112,7 @@ def repacked(data, chosen, edits):
 
 
 @pytest.mark.parametrize("reader", RELEASES)
-def test_workbooks(reader, full, tmp_path, record_property):
+def test_workbooks(reader, child, full, tmp_path, record_property):
     rows, others, name, columns = RELEASES[reader]
     emotions = {SHEET: [EMOTIONS_HEADER, *EMOTIONS]} if reader == "casme3" else None
 
@@ -143,4 +151,4 @@ def test_workbooks(reader, full, tmp_path, record_property):
         st.sampled_from(("apex_plus_20", "apex", "drop")),
     )
     n, called = 1000 if full else 25, f"workbooks of {reader}"
-    campaign(called, "table_readers.release", n, strategy, make, tmp_path, record_property)
+    campaign(called, child, "release", n, strategy, make, tmp_path, record_property)
