@@ -7,9 +7,8 @@ import h5py
 import numpy as np
 import torch
 
-from fedn_pipeline import intervals
+from fedn_pipeline import hdf5, intervals
 from fedn_pipeline.cascades.samples import of_table
-from fedn_pipeline import hdf5
 from fedn_pipeline.files import InputError, checked
 
 

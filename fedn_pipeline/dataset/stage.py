@@ -27,6 +27,9 @@ def run(reader, root, out, settings, labels=None, types=("macro",), annotations_
         if path.exists() and not path.is_dir():
             raise InputError(f"{path}: a file, but --out needs a folder: give another one")
     release = READERS[reader](Path(root), settings, annotations_only)
+    if not len(release.videos):
+        rules = ", ".join(f"{count} {rule}" for rule, count in release.issues["rule"].value_counts().items())
+        raise InputError(f"{root}: no video is left, everything was dropped: {rules}")
     label_sets = list(dict.fromkeys(release.events["label_set"]))
     if labels is not None and label_sets and not {labels, ""} & set(label_sets):
         raise InputError(f"{reader}: no label set `{labels}` (--labels); there are: {', '.join(label_sets)}")

@@ -6,6 +6,7 @@ import seeds
 from fuzzing import Child, campaign
 from hypothesis import strategies as st
 from mutations import byte_edits, edited, mostly
+from skimage.data import astronaut
 
 from fedn_pipeline.faces import video
 
@@ -111,3 +112,20 @@ def test_sound_videos_in_odd_formats(child, full, tmp_path, record_property):
         "videos, sound", child, "sound_video", 1000 if full else 40, strategy, make, tmp_path, record_property
     )
     assert not counts["refused"]
+
+
+def test_faces_of_damaged_videos(child, full, tmp_path, record_property):
+    """The whole stage, aligner and crops, on a face that moves."""
+    face = np.ascontiguousarray(astronaut()[0:240, 104:344])
+    shown = np.full((16, 240, 288, 3), 120, np.uint8)
+    for i, picture in enumerate(shown):
+        picture[:, 2 * i : 2 * i + 240] = face
+    path = seeds.write_video(tmp_path / "face.mp4", shown, "libx264", "yuv420p", {"g": "8"})
+    data = path.read_bytes()
+
+    def make(edits, folder):
+        (folder / path.name).write_bytes(edited(data, edits))
+        return {"path": str(folder / path.name), "folder": str(folder / "out"), "names": [path.name]}
+
+    n, strategy = 100 if full else 4, byte_edits(seeds.MARKERS, max_size=2)
+    campaign("videos, stage faces", child, "faces", n, strategy, make, tmp_path, record_property)
