@@ -77,6 +77,8 @@ def _header(path):
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                return {}, "not a readable video: no decoder for its codec"
             rate = stream.average_rate or stream.guessed_rate
             found = {
                 "n_frames": stream.frames or None,

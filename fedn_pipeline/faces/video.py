@@ -161,8 +161,9 @@ def _scan(path, strict):
                 scan.shape = scan.shape or _upright(frame).shape[:2]
                 halves |= frame.interlaced_frame
             scan.hurt |= failed or any(frame.is_corrupt for frame in frames)
-        # Some decoders pass over what they cannot read and say nothing; half a picture in a packet is no damage.
-        silent = len(scan.frame_times) < len(scan.packet_times)
+        # Some decoders pass over what they cannot read and say nothing; half a picture in a packet is no damage. Of
+        # packets with one time only one holds a picture.
+        silent = len(scan.frame_times) < len(set(scan.packet_times))
         scan.hurt |= silent and not halves and stream.codec_context.name not in HIDING_CODECS
         scan.tick_s = float(stream.time_base or 0)
         announced = stream.frames or None
