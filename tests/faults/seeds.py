@@ -60,6 +60,7 @@ def write_video(path, shown, codec, pix_fmt, options=None, container_options=Non
         stream.codec_context.thread_count = 1
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
+        container.start_encoding()  # a header also where there are no frames
         for i, picture in enumerate(shown):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             if times is not None:
@@ -90,6 +91,8 @@ def other_files(folder):
     for name, content in texts.items():
         paths[name] = folder / name
         paths[name].write_bytes(content)
+    for name in ("no_frames.mp4", "no_frames.avi", "no_frames.mkv"):
+        paths[name] = write_video(folder / name, pictures(1)[:0], "mpeg4", "yuv420p")
     paths["sound.mp4"] = folder / "sound.mp4"
     with av.open(str(paths["sound.mp4"]), "w") as container:
         stream = container.add_stream("aac", rate=8000, layout="mono")

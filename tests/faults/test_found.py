@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 from fedn_pipeline import config
 from fedn_pipeline.dataset import placement, stage, workbook
 from fedn_pipeline.faces import crops, openface_csv, openface_shape, video
-from fedn_pipeline.features import cache, checkpoint, stills
+from fedn_pipeline.features import affectnet, cache, checkpoint, stills
 from fedn_pipeline.files import InputError
 from fedn_pipeline.training import predictions
 
@@ -191,6 +191,20 @@ def test_an_infinite_mean_shape(tmp_path):
 
 
 # Weights and caches
+
+
+@pytest.mark.parametrize("header", [b"{'descr': '<U1', ", b"{'descr': '<U1', 'fortran_order': False, 'shape': (), }"])
+def test_a_damaged_npy_of_affectnet(tmp_path, header):
+    content = b"\x93NUMPY\x01\0" + len(header + b"\n").to_bytes(2, "little") + header + b"\n" + b"\xff\xff\xff\x7f"
+    (tmp_path / "0_exp.npy").write_bytes(content)
+    numbers, why = affectnet._read_npy(tmp_path / "0_exp.npy")
+    assert not len(numbers) and why.startswith("not an array of numbers")
+
+
+def test_affectnets_list_without_a_first_cell(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "training.csv").write_text("subDirectory_filePath,expression\n,3\n1/a.jpg,3\n")
+    assert affectnet._images_folder(tmp_path, tmp_path / "training.csv").parent == tmp_path
 
 
 @pytest.mark.parametrize("kind", ["sparse", "meta"])

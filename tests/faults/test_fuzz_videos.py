@@ -81,6 +81,8 @@ def test_sound_videos_in_odd_formats(child, full, tmp_path, record_property):
             n, height, width = 1 + n % 2, *((2160, 3840) if large == "wide" else (3840, 2160))
         if codec in ("wmv2", "mpeg2video") and fps not in STANDARD_RATES:  # these know no other
             fps = 25
+        if suffix == ".wmv":  # the encoder gives a file of one frame a length of one second
+            n = max(n, 2)
         height, width = max(height // step, 1) * step, max(width // step, 1) * step
         shown = seeds.pictures(n, height, width)
         if "gray" in pix_fmt:
@@ -100,13 +102,13 @@ def test_sound_videos_in_odd_formats(child, full, tmp_path, record_property):
     side = st.integers(24, 200)
     strategy = st.tuples(
         st.sampled_from(ODD_FORMATS),
-        mostly(st.integers(1, 12), st.just(1), 6),
+        mostly(st.integers(2, 9), st.just(1), 6),
         side,
         side,
         st.sampled_from((1, 10, *STANDARD_RATES, 120, 200)),
         st.integers(0, 3),
         mostly(st.none(), st.lists(st.integers(5, 400), min_size=12, max_size=12), 3),
-        st.sampled_from([None] * 100 + ["wide", "high"]),
+        st.sampled_from([None] * 200 + ["wide", "high"]),
     )
     counts = campaign(
         "videos, sound", child, "sound_video", 1000 if full else 40, strategy, make, tmp_path, record_property
