@@ -173,6 +173,8 @@ def evaluate(args, settings):
 
     videos = read_videos(args.videos)
     events, detections = read_events(args.events, videos), read_detections(args.detections, videos)
+    if args.threshold is None and "kept" not in detections:
+        raise InputError(f"{args.detections}: no column `kept`; give --threshold, or mark the rows that F1 counts")
     never = sorted(set(emotions(detections)) - set(emotions(events)))
     if never:
         print(f"WARNING: {args.detections}: emotions without ground truth: {', '.join(never)}", file=sys.stderr)
