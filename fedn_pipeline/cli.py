@@ -1,6 +1,7 @@
 """`fedn-pipeline`: one thin command per stage; the workflow's rules call exactly these.
 
-Bad input (InputError) prints its message alone and exits with status 2. Heavy imports wait until a command needs them.
+Bad input (InputError), a file that cannot be read and a number that is not finite print one message alone and exit with
+status 2. Heavy imports wait until a command needs them.
 """
 
 import argparse
@@ -172,6 +173,8 @@ def evaluate(args, settings):
 
     videos = read_videos(args.videos)
     events, detections = read_events(args.events, videos), read_detections(args.detections, videos)
+    if args.threshold is None and "kept" not in detections:
+        raise InputError(f"{args.detections}: no column `kept`; give --threshold, or mark the rows that F1 counts")
     never = sorted(set(emotions(detections)) - set(emotions(events)))
     if never:
         print(f"WARNING: {args.detections}: emotions without ground truth: {', '.join(never)}", file=sys.stderr)
@@ -400,10 +403,16 @@ def main(argv=None):
         os.environ.setdefault("TQDM_MININTERVAL", "10")  # in a log a line every ten seconds is enough
     try:
         args.run(args, config.from_argument(args.settings))
-    except InputError as error:
-        print(f"fedn-pipeline {args.command}: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return 0
+    except (InputError, FloatingPointError) as error:  # the second is raised on purpose, with the place
+        why = str(error)
+    except OSError as error:
+        if error.filename is None:  # of no use without its traceback
+            raise
+        why = f"{error.filename}: {error.strerror}"
+    # Only now is the error gone, and with it the progress bar that it kept open in the middle of a line.
+    print(f"fedn-pipeline {args.command}: {why}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ def names_in(path):
         cells = Sheet(path, ("video_id",), ("video_id",), further_columns=True).table["video_id"]
     except InputError:  # the table's reader says why
         return []
-    return sorted({plain(cell) for cell in cells if cell.strip() and not (hostile(cell) or _outside(cell))})
+    names = {plain(cell) for cell in cells if not (hostile(cell) or _outside(cell))}
+    return sorted(name for name in names if PurePosixPath(name).name)  # `.` and empty cells name nothing
 
 
 class Names:
@@ -186,6 +187,8 @@ def _interval(row, times, n_frames, fps, place):
     if times == SECONDS:
         if start < 0:
             return place.fault("onset_before_first_frame", before, "dropped")
+        if end * fps > release.LAST_FRAME:
+            return place.fault("not_a_frame_number", f"{before}, {fps:g} fps", "dropped")
         onset, offset = (int(np.rint(time * fps)) for time in (start, end))
         offset -= 1  # the offset in seconds is exclusive
         if offset < onset:

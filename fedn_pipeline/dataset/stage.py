@@ -28,6 +28,9 @@ def run(reader, root, out, settings, labels=None, types=("macro",), annotations_
         if path.exists() and not path.is_dir():
             raise InputError(f"{path}: a file, but --out needs a folder: give another one")
     release = READERS[reader](Path(root), settings, annotations_only)
+    if not len(release.videos):
+        rules = ", ".join(f"{count} {rule}" for rule, count in release.issues["rule"].value_counts().items())
+        raise InputError(f"{root}: no video is left, everything was dropped: {rules}")
     n_subjects = release.videos["subject"].nunique()
     tables_left = forgotten.without(out, release.videos, release.events, release.issues)
     release = dataclasses.replace(release, **dict(zip(("videos", "events", "issues"), tables_left, strict=True)))

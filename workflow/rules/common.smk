@@ -14,7 +14,7 @@ from fedn_pipeline.cascades.gap import gap_of
 from fedn_pipeline.dataset.tables import SAFE_NAME, ground_truth, of_label_set, read_events, read_videos
 from fedn_pipeline.faces import summary
 from fedn_pipeline.files import InputError
-from fedn_pipeline.training import split
+from fedn_pipeline.training import classes, split
 from snakemake.exceptions import WorkflowError
 
 gc.set_threshold(100_000)  # a graph of jobs is no garbage, and looking for some in it takes long
@@ -26,6 +26,7 @@ GPU_SLOTS = int(
 )
 EXPERIMENTS = sorted(path.stem for path in (CONFIG / "experiments").glob("*.yaml"))
 FOLD = "results/{dataset}/{labels}/{experiment}/seed{seed}/folds/{held_out}"
+REFERENCES = ("chance", "classic")  # methods without training
 THRESHOLD = ("evaluation.iou", "evaluation.fallback_threshold")  # what choosing a threshold depends on
 READING = ("dataset.missing_offset", "dataset.strict", "dataset.fps")  # what a reader depends on, beside its root
 EMBEDDING = tuple(
@@ -120,22 +121,43 @@ def groups(dataset, experiment):
     check_emotions(dataset, experiment)
     every = resolved(dataset, experiment)
     folds = every["folds"]
-    return _groups(dataset, folds["group"], tuple(folds["held_out"] or ()), every["training"]["held_out_fraction"])
+    section = every["dataset"]
+    return _groups(
+        dataset,
+        folds["group"],
+        tuple(folds["held_out"] or ()),
+        every["training"]["held_out_fraction"],
+        (section["labels"], tuple(section["expression_types"])) if folds["method"] not in REFERENCES else None,
+        recognises(every),
+    )
 
 
 @cache  # experiments share it
-def _groups(dataset, group, held_out, fraction):
+def _groups(dataset, group, held_out, fraction, truth, recognition):
+    """The groups, each of which leaves something to train on: `truth` is (labels, types), None for a reference."""
     try:
-        return split.check(videos(dataset), {"group": group, "held_out": list(held_out)}, fraction)
+        names = split.check(videos(dataset), {"group": group, "held_out": list(held_out)}, fraction)
+        if truth:
+            labels, types = truth
+            chosen, _ = ground_truth(of_label_set(events(dataset), labels, "events.csv"), types)
+            for name in names:
+                parts = split.split(videos(dataset), group, name, fraction)
+                classes.check_positives(chosen, parts, f"without {name}", recognition)
+        return names
     except InputError as error:
         raise WorkflowError(f"data/{dataset}/{error}") from error
+
+
+def recognises(every):
+    """Whether the settings are of a method that learns emotions."""
+    method = every["folds"]["method"]
+    return method in ("cascade", "str") or (method == "fedn" and every["model"]["recognition"])
 
 
 def check_emotions(dataset, experiment):
     """Recognition needs emotions: said before anything is computed, not by the folds at the end."""
     every = resolved(dataset, experiment)
-    method = every["folds"]["method"]
-    if method in ("chance", "classic") or (method == "fedn" and not every["model"]["recognition"]):
+    if not recognises(every):
         return
     chosen = events(dataset)
     chosen = chosen[chosen.label_set.isin(["", every["dataset"]["labels"]])]
