@@ -14,7 +14,7 @@ from pathlib import Path
 
 import h5py
 
-from fedn_pipeline import files
+from fedn_pipeline import files, hdf5
 from fedn_pipeline.forget.traces import is_text, named_in, opened
 
 TABLES = ("videos.csv", "events.csv", "data_issues.csv")  # of a data set; they say who it is, so they come last
@@ -118,7 +118,7 @@ class Eraser:
         with opened(files.checked(path)) as source:
             others = {*source} - {*self.traces.names}
             if others:
-                with files.whole(path) as partial, h5py.File(partial, "w") as target:
+                with hdf5.whole(path) as target:
                     copy(source, target)
         if others:
             self.rewritten.append(path)
