@@ -49,4 +49,5 @@ def check_positives(events, parts, label, recognition):
         f"events.csv: {label}: no {what} in the {len(parts.train)} video(s) to train on ({shown}; "
         f"{elsewhere} in those that the threshold is chosen on); label some there, or see "
         "dataset.labels, dataset.expression_types, training.held_out_fraction"
+        + (", or only spot (model.recognition: false)" if recognition else "")
     )
