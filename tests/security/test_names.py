@@ -74,9 +74,10 @@ def hostile_project(tmp_path_factory):
     write_video(root / "$(touch PWNED2) `touch PWNED3` s'\"x" / "a b'\"$(touch PWNED4);&.mp4", 12)
     write_video(root / "-rf" / "-x.mp4", 12)
     write_video(root / "third" / "y.mp4", 12)
-    emotion = '"<script>$(touch PWNED5)</script>"'
-    (root / "events.csv").write_text(f"video_id,onset,offset,emotion\n-x,2,5,{emotion}\n", encoding="utf-8")
     names = ("-x", "y", "a b'\"$(touch PWNED4);&")
+    emotion = "<script>$(touch PWNED5)</script>"
+    events = pd.DataFrame({"video_id": names, "onset": 2, "offset": 5, "emotion": emotion})
+    events.to_csv(root / "events.csv", index=False)
     columns = pd.DataFrame({"video_id": names, "escape": "../../../x", "command": "$(touch PWNED6)"})
     columns.assign(number=range(3)).to_csv(root / "videos.csv", index=False)
     settings = {"dataset": {"reader": "custom", "root": str(root)}, "pretrain": {"stills": "demo"}}
