@@ -37,6 +37,12 @@ SMALL = {
     "report": {"experiments": ["fedn", "chance"]},
 }  # fmt: skip
 
+NAMES = [
+    *("dataset demo", "dataset custom", "rehearse", "faces", "pretrain", "backbone"),
+    *("features", "features --merge", "flow", "flow --merge"),
+    *("folds", "folds chance", "folds classic", "folds cascade", "folds str", "detections", "results", "report"),
+]
+
 
 def settings(**sections):
     """`--settings` of SMALL with further sections."""
@@ -106,7 +112,7 @@ def write_flow(path, videos):
     cache.merge([part], path)
 
 
-def _video(path):
+def write_video(path):
     """A face that stays where it is."""
     face = np.ascontiguousarray(astronaut()[0:240, 104:344])
     with av.open(str(path), "w") as container:
@@ -153,7 +159,7 @@ def prepared(folder, commands):
     write_features(folder / "features.h5", videos)
     write_flow(folder / "flow.h5", videos)
     (folder / "own").mkdir()
-    _video(folder / "own/clip.mp4")
+    write_video(folder / "own/clip.mp4")
     _stills(folder / "stills")
     torch.manual_seed(0)
     weights = resnet18(num_classes=7).state_dict()
