@@ -51,10 +51,12 @@ def settings(**sections):
 
 @dataclass
 class Command:
-    """Arguments of a command that writes below `out/` of its folder; `inputs`: the files that it cannot do without."""
+    """Arguments of a command that writes below `out/` of its folder; `inputs`: files that it cannot do without,
+    `optional`: that it reads if they are there."""
 
     arguments: list
     inputs: list = field(default_factory=list)
+    optional: list = field(default_factory=list)
 
 
 def tables(folder, subjects=4, n_frames=STEPS):
@@ -237,7 +239,8 @@ def prepared(folder, commands):
             ["report", *scored, "--faces", folder, "--table", folder / "x_table", "--config",
              REPOSITORY / "config", "--out", "out", *settings()],
             [*of_tables, folder / "x_table.csv", spotter / "threshold.json", folder / "crops/v1.mp4",
-             folder / "alignment/v1.csv", spotter / "predictions.h5", spotter / "training_log.csv"],
+             folder / "alignment/v1.csv"],
+            [spotter / "predictions.h5", spotter / "training_log.csv"],
         ),
     }  # fmt: skip
 
