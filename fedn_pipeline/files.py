@@ -80,6 +80,11 @@ def _settle(partial, path):
         partial_checksum.unlink(missing_ok=True)
 
 
+def is_partial(path):
+    """Whether a file is one that a writer had not finished."""
+    return bool(_PARTIAL.fullmatch(Path(path).name.removesuffix(CHECKSUM_SUFFIX)))
+
+
 def _version(stat):
     """What tells a file from another one, or a later state of it, under the same name."""
     return stat.st_ino, stat.st_mtime_ns, stat.st_size

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import torch
 
-from fedn_pipeline import intervals
+from fedn_pipeline import hdf5, intervals
 from fedn_pipeline.cascades.samples import of_table
 from fedn_pipeline.files import InputError, checked, rebuild
 
@@ -53,8 +53,9 @@ def _group(path, video):
     """A video's group in the open cache. Raises InputError naming file and video if something is absent or damaged."""
     try:
         with h5py.File(checked(path)) as file:
+            hdf5.require_numbers(path, file[video])
             yield file[video]
-    except (OSError, KeyError) as error:
+    except hdf5.DAMAGED as error:
         raise InputError(f"{path}: video {video}: {error}; delete the file and run again (rule `flow`)") from error
 
 

@@ -71,10 +71,13 @@ def write(path, crops, fps, settings):
 def _open(path):
     files.checked(path)
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")
         stream = container.streams.video[0]
     except (OSError, av.error.FFmpegError, IndexError) as error:
         raise InputError(f"{path}: cannot be read as a crops file ({error})") from error
+    if stream.codec_context is None or not (stream.average_rate and stream.time_base):
+        container.close()
+        raise InputError(f"{path}: a damaged crops file: no decoder or no frame rate; make the file again")
     stream.codec_context.thread_count = 1
     return container, stream
 
@@ -127,18 +130,25 @@ def read_frames(path, indices):
         ticks = 1 / (stream.average_rate * stream.time_base)  # per frame
         for index in sorted(set(indices)):
             if index not in found:
-                found |= _read_from(container, stream, index, ticks, set(indices))
+                try:
+                    found |= _read_from(container, stream, index, ticks, set(indices))
+                except av.error.FFmpegError as error:
+                    raise InputError(f"{path}: crop {index} cannot be decoded; make the file again") from error
+            if index not in found:
+                raise InputError(f"{path}: crop {index} is not in its place; make the file again")
     return np.stack([found[index] for index in indices])
 
 
 def _read_from(container, stream, index, ticks, wanted):
-    """Decode from the key frame before `index` up to it; every wanted crop on the way, by frame."""
+    """Decode from the key frame before `index` up to it; every wanted crop on the way, by frame, as far as it goes."""
     container.seek(round(index * ticks), stream=stream, backward=True)
     found = {}
     for frame in container.decode(stream):
+        if frame.pts is None or frame.is_corrupt:
+            break
         position = round(frame.pts / ticks)
         if position in wanted:
             found[position] = frame.to_ndarray(format="rgb24", threads=1)
         if position >= index:
-            return found
-    raise InputError(f"crop {index} cannot be decoded; make the file again")
+            break
+    return found

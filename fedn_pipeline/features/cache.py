@@ -44,7 +44,10 @@ def read(path, video):
     """One video's Features. Raises InputError naming file and video if it is absent, its checksum fails, or a value is
     NaN or infinite."""
     with _group(path, video) as group:
-        entry = Features(group["features"][:], group["valid"][:], dict(group.attrs))
+        features, valid = hdf5.array(group, "features", "fiu", {2, 3, 4}), hdf5.array(group, "valid", "b", {1})
+        if len(features) != len(valid):
+            raise ValueError(f"{len(features)} rows of features, {len(valid)} of valid")
+        entry = Features(features, valid, dict(group.attrs))
     finite = np.isfinite(entry.features)
     if not finite.all():
         row, *place = np.argwhere(~finite)[0]
@@ -58,7 +61,7 @@ def read(path, video):
 def read_valid(path, video):
     """Only `valid` of one video's Features, by frame of the 30 fps axis `[n_steps]`; errors as in `read`."""
     with _group(path, video) as group:
-        return np.repeat(group["valid"][:], group.attrs["frame_stride"])
+        return np.repeat(hdf5.array(group, "valid", "b", {1}), group.attrs["frame_stride"])
 
 
 def shape(path, video):
@@ -70,18 +73,19 @@ def shape(path, video):
 @contextmanager
 def _group(path, video):
     with _open(path) as file:
-        if video not in file:
-            raise InputError(f"{path}: no features of video {video}; rebuild the file with the `features` rule")
         try:
+            if video not in file:
+                raise InputError(f"{path}: no features of video {video}; rebuild the file with the `features` rule")
+            hdf5.require_numbers(path, file[video])
             yield file[video]
-        except (OSError, KeyError) as error:
+        except hdf5.DAMAGED as error:
             raise InputError(f"{path}: video {video}: damaged ({error}); delete the file and run again") from error
 
 
 def _open(path):
     try:
         return h5py.File(checked(path))
-    except OSError as error:
+    except hdf5.DAMAGED as error:
         raise InputError(f"{path}: cannot be read as HDF5 ({error}); the `features` rule makes it") from error
 
 
@@ -94,7 +98,10 @@ def left_out(path, ids):
 def provenance(path):
     """Attributes that hold for a whole merged file, as texts: `backbone` and OF_THE_WHOLE."""
     with _open(path) as file:
-        return {key: str(value) for key, value in file.attrs.items()}
+        try:
+            return {key: str(value) for key, value in file.attrs.items()}
+        except hdf5.DAMAGED as error:
+            raise InputError(f"{path}: its attributes are damaged ({error}); delete the file and run again") from error
 
 
 def merge(parts, path):

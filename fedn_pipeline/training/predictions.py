@@ -11,7 +11,8 @@ import numpy as np
 from fedn_pipeline import hdf5
 from fedn_pipeline.files import InputError, checked
 
-DATASETS = ("starts", "intervals", "logits", "valid")
+# Name -> type (NumPy's letter) and number of axes.
+DATASETS = {"starts": ("i", {1}), "intervals": ("f", {3}), "logits": ("f", {3}), "valid": ("b", {1})}
 
 
 @dataclass
@@ -43,10 +44,13 @@ def read(path):
     """Inverse of `write`: `(roles, names)`. Raises InputError naming a damaged file."""
     try:
         with h5py.File(checked(path)) as file:
+            for role in file.values():
+                for group in role.values():
+                    hdf5.require_numbers(path, group)
             roles = {
                 role: {
                     video: RawPredictions(
-                        **{name: group[name][:] for name in DATASETS},
+                        **{name: hdf5.array(group, name, *what) for name, what in DATASETS.items()},
                         fps=float(group.attrs["fps"]),
                         n_frames=int(group.attrs["n_frames"]),
                     )
@@ -55,5 +59,5 @@ def read(path):
                 for role in file
             }
             return roles, [str(name) for name in file.attrs["classes"]]
-    except OSError as error:
+    except hdf5.DAMAGED as error:
         raise InputError(f"{path}: damaged or no HDF5 file ({error}); delete it and run again") from error

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from fedn_pipeline.dataset.tables import SAFE_NAME
 from fedn_pipeline.files import InputError
 
 
@@ -31,6 +32,12 @@ def groups(videos, column, chosen=None):
         raise InputError(
             f"videos.csv: leave-one-{column}-out needs at least two values of `{column}`, found {values}; name the "
             f"subjects in a column `subject`, or split the videos instead: {PLAIN_SPLIT}"
+        )
+    unsafe = [value for value in values if not SAFE_NAME.fullmatch(value)]
+    if unsafe:
+        raise InputError(
+            f"videos.csv: column `{column}` has {unsafe[0]!r}, but its values name the folders of folds: use letters, "
+            "digits, `.`, `_`, `-` only"
         )
     unknown = sorted(set(chosen or []) - set(values))
     if unknown:

@@ -11,7 +11,7 @@ from fedn_pipeline import config as configuration
 from fedn_pipeline import sources
 from fedn_pipeline.dataset import search
 from fedn_pipeline.cascades.gap import gap_of
-from fedn_pipeline.dataset.tables import ground_truth, of_label_set, read_events, read_videos
+from fedn_pipeline.dataset.tables import SAFE_NAME, ground_truth, of_label_set, read_events, read_videos
 from fedn_pipeline.faces import summary
 from fedn_pipeline.files import InputError
 from fedn_pipeline.training import classes, split
@@ -193,15 +193,23 @@ def root(dataset):
     return Path(folder)
 
 
+def literal(path):
+    """A path of the user's as an input: Snakemake would take braces in it for wildcards, and a line break for two."""
+    if re.search(r"[{}\r\n]", str(path)):
+        raise WorkflowError(f"{str(path)!r}: Snakemake cannot read names with braces or line breaks: rename it")
+    return str(path)
+
+
 def annotations(wildcards):
     """The files from which labels are read, as far as they are known before reading: an edited one re-reads all."""
     if resolved(wildcards.dataset)["dataset"]["reader"] == "demo":
         return []
     folder = root(wildcards.dataset)
     if resolved(wildcards.dataset)["dataset"]["reader"] == "custom":
-        folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]  # a new video changes its folder
-        return sorted(map(str, [*folders, *folder.glob("*.csv")]))
-    return sorted(map(str, search.workbooks(folder)))
+        # A new video changes its folder; another one in its place may have other frames.
+        below = [path for path in folder.rglob("*") if path.name.lower().endswith(search.VIDEO_SUFFIXES) or path.is_dir()]
+        return sorted(map(literal, [folder, *below, *folder.glob("*.csv")]))
+    return sorted(map(literal, search.workbooks(folder)))
 
 
 def reading(wildcards):
@@ -213,7 +221,7 @@ def reading(wildcards):
 
 def source(wildcards):
     """The video's file or folder of images; `source` of videos.csv is relative to the data set's root."""
-    return str(root(wildcards.dataset) / rows(wildcards.dataset)[wildcards.video].source)
+    return literal(root(wildcards.dataset) / rows(wildcards.dataset)[wildcards.video].source)
 
 
 def aligner(wildcards):
@@ -276,7 +284,7 @@ def flow_parts(wildcards):
 def excluded(wildcards):
     """A backbone named `..._without_PHOTOGRAPH` is trained without the stills of that photograph."""
     _, without, photograph = wildcards.backbone.partition("_without_")
-    return f"--exclude {photograph}" if without else ""
+    return [f"--exclude={photograph}"] if without else []
 
 
 def by_method(*methods):
@@ -354,6 +362,10 @@ def fold_features(wildcards):
         name = every["backbone"]["name"].format(**held_out._asdict())
     except KeyError as error:
         raise WorkflowError(f"backbone.name: videos.csv has no column {error}") from error
+    if not SAFE_NAME.fullmatch(name):
+        raise WorkflowError(
+            f"backbone.name: {name!r} names a file: use columns of videos.csv with letters, digits, `.`, `_`, `-` only"
+        )
     return f"data/{wildcards.dataset}/features/{name}.h5"
 
 

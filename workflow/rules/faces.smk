@@ -21,5 +21,5 @@ rule faces:
         aligner=aligner,
         settings=settings("faces", "openface"),
     shell:
-        "fedn-pipeline faces {input.video:q} --video-id {wildcards.video:q} {params.frame_axis:q} --leave-out --out {params.folder}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline faces {input.video:q} --video-id {wildcards.video:q} {params.frame_axis:q} --leave-out --out {params.folder:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"
