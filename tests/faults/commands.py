@@ -1,7 +1,7 @@
 """Runs `fedn-pipeline` commands, each in a process of its own, without waiting for their imports each time.
 
-One process imports what the stages need and forks for every command: the child is as alone as a started command (it may
-be another user's, it ends through the interpreter's own exit), but begins in milliseconds.
+One process imports what the stages need and forks for every command: the child is as alone as a started command (it
+ends through the interpreter's own exit), but begins in milliseconds.
 """
 
 import json
@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-NOBODY = 65534  # a user whom permissions bind; root is not bound by them
+# Root without what lets it pass over permissions; another user could not read root's Python everywhere.
+BOUND = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
 SERVER = """
 import gc, json, os, sys
 import av, cv2, h5py, mediapipe, pandas, safetensors.torch, scipy.signal, torch, torchvision
@@ -30,11 +31,6 @@ def child(call):
         os.dup2(os.open(call[name], os.O_WRONLY), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(call["cwd"])
-    os.environ.update(call["environment"])
-    if call["user"]:
-        os.setgroups([])
-        os.setgid(call["user"])
-        os.setuid(call["user"])
     sys.exit(cli.main(call["arguments"]))
 
 gc.freeze()  # what is never collected is not copied
@@ -50,15 +46,19 @@ os._exit(0)
 
 
 class Commands:
-    """The forking process. Use as a context; `run` gives a CompletedProcess."""
+    """The forking process. Use as a context; `run` gives a CompletedProcess.
 
-    def __init__(self, folder):
-        self.folder = folder  # for what the commands print
+    `folder`: for what the commands print; `bound`: permissions bind them, whoever runs the tests.
+    """
+
+    def __init__(self, folder, bound=False):
+        self.folder, self.bound = folder, bound
 
     def __enter__(self):
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        command = [*(BOUND if self.bound and os.geteuid() == 0 else []), sys.executable, "-c", SERVER]
         self.server = subprocess.Popen(
-            [sys.executable, "-c", SERVER], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert self.server.stdout.readline() == "ready\n"
         return self
@@ -67,16 +67,14 @@ class Commands:
         self.server.stdin.close()
         self.server.wait()
 
-    def run(self, *arguments, cwd, user=0, **environment):
-        """One command in the folder `cwd`, as `user` (0: as this process)."""
+    def run(self, *arguments, cwd):
+        """One command in the folder `cwd`."""
         printed = {name: self.folder / name for name in ("stdout", "stderr")}
         for path in printed.values():
             path.write_text("")
         call = {
             "arguments": list(map(str, arguments)),
             "cwd": str(cwd),
-            "user": user,
-            "environment": environment,
             **{name: str(path) for name, path in printed.items()},
         }
         self.server.stdin.write(json.dumps(call) + "\n")
@@ -92,7 +90,7 @@ def files_of(folder):
 
 def message(done):
     """The one line with which a command refuses; fails the test if it did not refuse, or said something else too."""
-    assert done.returncode == 2, (done.returncode, done.stderr[-3000:])
+    assert done.returncode == 2, f"status {done.returncode}\n{done.stderr.partition('nanobind')[0][-3000:]}"
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr, done.stderr[-3000:]
     lines = [line for line in done.stderr.splitlines() if line.startswith("fedn-pipeline ")]
     assert len(lines) == 1, done.stderr[:3000]

@@ -37,6 +37,12 @@ SMALL = {
     "report": {"experiments": ["fedn", "chance"]},
 }  # fmt: skip
 
+NAMES = [
+    *("dataset demo", "dataset custom", "rehearse", "faces", "pretrain", "backbone"),
+    *("features", "features --merge", "flow", "flow --merge"),
+    *("folds", "folds chance", "folds classic", "folds cascade", "folds str", "detections", "results", "report"),
+]
+
 
 def settings(**sections):
     """`--settings` of SMALL with further sections."""
@@ -45,10 +51,12 @@ def settings(**sections):
 
 @dataclass
 class Command:
-    """Arguments of a command that writes below `out/` of its folder; `inputs`: the files that it cannot do without."""
+    """Arguments of a command that writes below `out/` of its folder; `inputs`: files that it cannot do without,
+    `optional`: that it reads if they are there."""
 
     arguments: list
     inputs: list = field(default_factory=list)
+    optional: list = field(default_factory=list)
 
 
 def tables(folder, subjects=4, n_frames=STEPS):
@@ -106,7 +114,7 @@ def write_flow(path, videos):
     cache.merge([part], path)
 
 
-def _video(path):
+def write_video(path):
     """A face that stays where it is."""
     face = np.ascontiguousarray(astronaut()[0:240, 104:344])
     with av.open(str(path), "w") as container:
@@ -153,7 +161,7 @@ def prepared(folder, commands):
     write_features(folder / "features.h5", videos)
     write_flow(folder / "flow.h5", videos)
     (folder / "own").mkdir()
-    _video(folder / "own/clip.mp4")
+    write_video(folder / "own/clip.mp4")
     _stills(folder / "stills")
     torch.manual_seed(0)
     weights = resnet18(num_classes=7).state_dict()
@@ -231,7 +239,8 @@ def prepared(folder, commands):
             ["report", *scored, "--faces", folder, "--table", folder / "x_table", "--config",
              REPOSITORY / "config", "--out", "out", *settings()],
             [*of_tables, folder / "x_table.csv", spotter / "threshold.json", folder / "crops/v1.mp4",
-             folder / "alignment/v1.csv", spotter / "predictions.h5", spotter / "training_log.csv"],
+             folder / "alignment/v1.csv"],
+            [spotter / "predictions.h5", spotter / "training_log.csv"],
         ),
     }  # fmt: skip
 

@@ -84,7 +84,7 @@ def test_two_commands_at_once_give_the_file_of_one(tmp_path):
     wanted = {}
 
     def start(seed, out):
-        rehearsal = f'{{"rehearsal": {{"like": "casme2", "share": 0.001, "seed": {seed}}}}}'
+        rehearsal = f'{{"rehearsal": {{"like": "casme2", "share": 0.01, "seed": {seed}}}}}'
         command = [program, "rehearse", "--out", out, "--settings", rehearsal]
         return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 

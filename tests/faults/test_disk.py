@@ -15,16 +15,11 @@ PAGE = 4096
 SHARES, MANY_SHARES = (0.6,), [number / 20 for number in range(20)]  # of what a command writes, that there is room for
 # One of each library that writes: PyAV, HDF5, safetensors, pandas, matplotlib.
 FEW = ["faces", "features", "folds", "folds classic", "detections", "results", "report"]
-EVERY = [
-    *("dataset demo", "dataset custom", "rehearse", "faces", "pretrain", "backbone"),
-    *("features", "features --merge", "flow", "flow --merge"),
-    *("folds", "folds chance", "folds classic", "folds cascade", "folds str", "detections", "results", "report"),
-]
 
 
 def pytest_generate_tests(metafunc):
     if "name" in metafunc.fixturenames:
-        metafunc.parametrize("name", EVERY if metafunc.config.getoption("--full") else FEW)
+        metafunc.parametrize("name", material.NAMES if metafunc.config.getoption("--full") else FEW)
 
 
 @contextmanager
@@ -58,7 +53,7 @@ def commands(tmp_path_factory):
 def prepared(commands, tmp_path_factory):
     """Command by name."""
     every = material.prepared(tmp_path_factory.mktemp("material"), commands)
-    assert list(every) == EVERY
+    assert list(every) == material.NAMES
     return every
 
 
