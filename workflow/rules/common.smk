@@ -390,10 +390,3 @@ def comparison_settings(wildcards):
 
 # Data sets that are rendered here instead of read from a release.
 RENDERED = set(datasets(lambda every: every["dataset"]["reader"] == "demo").split("|"))
-
-
-def memory(wildcards, input):
-    """MB of a job that holds the features of all videos in memory: theirs with room, and its own (benchmarks/scale.py)."""
-    features = input.get("features")
-    held_mb = Path(features).stat().st_size / 1e6 if features else 0
-    return round(2000 + 1.5 * held_mb)
