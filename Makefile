@@ -26,7 +26,7 @@ lint: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; give it as PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	workflow/image/install.sh python .venv/bin/python -e '.[dev]'
 	@touch $@
 
 bench: $(INSTALLED) # writes docs/performance.md; on an idle machine

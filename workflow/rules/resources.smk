@@ -14,8 +14,8 @@ EMBED_S = 1 / 14  # per frame of 224 px
 WINDOW_S = 1 / 17  # of training a fold
 STEPS_PER_WINDOW = 178  # frames at 30 fps for each training window of a pass
 PREDICT_S = 1 / 1600  # per frame at 30 fps, a fifth of which are a fold's test and held-out videos
-FLOW_S = 0.1  # per frame at 30 fps
-REFERENCE_S = 1e-4  # per frame at 30 fps
+FLOW_S = 0.01  # per frame at 30 fps
+REFERENCE_S = 2e-5  # per frame at 30 fps
 STEP_MB, FLOW_MB = 1024 / 1e6, 10.6e-3  # of features and of flow per frame at 30 fps
 DISK_MB_S = 50  # of merging parts
 
