@@ -11,7 +11,10 @@ links="slurm.conf gres.conf"
 
 if [ "$action" = stop ]; then
     for name in $daemons; do
-        [ ! -s "$folder/$name.pid" ] || kill "$(cat "$folder/$name.pid")" || echo "$0: $name has already ended" >&2
+        [ -s "$folder/$name.pid" ] || continue
+        pid=$(cat "$folder/$name.pid")
+        kill "$pid" || echo "$0: $name has already ended" >&2
+        while [ -d "/proc/$pid" ]; do sleep 0.1; done # it writes its state until then
     done
     for name in $links; do
         [ "$(readlink "/etc/slurm/$name")" != "$folder/$name" ] || rm "/etc/slurm/$name"
@@ -37,10 +40,11 @@ done
 mkdir -p "$folder/state" "$folder/spool" /etc/slurm
 cd "$folder"
 chmod 755 "$folder"
-name=$(hostname -s) cpus=4 memory=$(free -m | awk '/^Mem:/ {print int(0.9 * $2)}')
+name=$(hostname -s) memory=$(free -m | awk '/^Mem:/ {print int(0.9 * $2)}')
 (umask 077 && head -c 1024 /dev/urandom >"$folder/munge.key")
 
-# Jobs are polled with squeue, so they stay in its list for 300 s after their end (MinJobAge); the GPU is /dev/null.
+# Jobs are polled with squeue, so they stay in its list for 300 s after their end (MinJobAge). Four processors and GPUs
+# whatever the machine has, so that jobs wait for each other no longer than they must; the GPUs are empty files.
 cat >"$folder/slurm.conf" <<CONF
 ClusterName=one
 SlurmctldHost=$name
@@ -68,11 +72,12 @@ MinJobAge=300
 KillWait=5
 GresTypes=gpu
 SlurmdParameters=config_overrides
-NodeName=$name CPUs=$cpus RealMemory=$memory Gres=gpu:1 State=UNKNOWN
+NodeName=$name CPUs=4 RealMemory=$memory Gres=gpu:4 State=UNKNOWN
 PartitionName=cpu Nodes=$name Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=$name MaxTime=INFINITE State=UP
 CONF
-echo "Name=gpu File=/dev/null" >"$folder/gres.conf"
+echo "Name=gpu File=$folder/gpu[0-3]" >"$folder/gres.conf"
+touch "$folder"/gpu{0,1,2,3}
 
 for name in $links; do
     ln -sf "$folder/$name" "/etc/slurm/$name"

@@ -108,9 +108,10 @@ def test_the_rest_finishes_though_two_folds_do_not(first):
 
 def test_jobs_ask_for_what_rules_and_profile_say(first):
     *_, watch, _ = first
-    by_rules = {job["rules"].split("_wildcards")[0]: job for job in watch.jobs.values()}
-    assert len(watch.jobs) == 23, sorted(by_rules)  # of 42 jobs; the table is the second call's
-    fold, faces, merge = (by_rules[f"rule_{name}"] for name in ("fold_detections_folds", "faces", "features"))
+    asked = {job["rules"]: job for job in watch.jobs.values()}
+    assert len(watch.jobs) == 23, sorted(asked)  # of 42 jobs; the table is the second call's
+    fold, faces = asked["rule_fold_detections_folds"], asked["rule_faces_demo_smallest_0_demo_video_faces"]
+    merge = asked["rule_features_wildcards_demo_smallest_resnet18_demo"]
     assert fold["partition"] == "gpu" and "gpu:1" in fold["gpu"] and fold["limit"] == "4:04:00"
     assert faces["partition"] == merge["partition"] == "cpu" and "gpu" not in faces["gpu"]
     assert int(fold["memory"].rstrip("M")) >= 2000 and merge["memory"] == "1000M"
