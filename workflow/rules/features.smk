@@ -16,7 +16,7 @@ rule pretrain:
     priority: 50
     threads: lambda wildcards: resolved(wildcards.dataset)["pretrain"]["threads"]
     resources:
-        mem_mb=3000,
+        mem_mb=3500,
         runtime=pretrain_minutes,
         gpu_slots=GPU_SLOTS,
     params:

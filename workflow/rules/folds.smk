@@ -49,7 +49,7 @@ rule detections:
     wildcard_constraints:
         experiment=by_method("fedn"),
     resources:
-        mem_mb=1500,
+        mem_mb=1000,
         runtime=minutes(60),
     params:
         code=code("detection/fold.py"),

@@ -1,15 +1,16 @@
 # What a job asks a cluster for. A local run ignores `runtime` and, without `--resources mem_mb=...`, `mem_mb`.
 #
 # Where the numbers come from: seconds are of one core of a slow processor without a GPU, from docs/datasets.md ("What it
-# costs") and docs/performance.md (scale, streaming); memory is `max_rss` of the jobs' benchmark files, with room for the
-# two processes of Snakemake that a SLURM job holds beside its command. Not measured: I3D (by its multiplications, 10
-# times ResNet18), STR and CEFLNet at full size (as FEDN's folds, which took longer on the demo).
+# costs"), docs/performance.md (scale, streaming), docs/experiments.md ("Time"), the smallest demo (flow) and a rehearsal of a
+# sixteenth of CAS(ME)^3 (references); memory is `max_rss` of the jobs' benchmark files, with room for the two processes of Snakemake
+# (350 MB) that a job of a cluster holds beside its command. Not measured: I3D (taken as 10 times ResNet18), STR and CEFLNet
+# at full size (as FEDN's folds, which took longer on the demo), how fast a shared disk is.
 import math
 
 FACES_S = 0.036  # per source frame
 DEMO_FRAME_S = 1 / 24  # to render one
 STILL_S = 0.02  # to render one
-IMAGE_S = 1 / 8  # of training the backbone, 224 px
+IMAGE_S = 1 / 4  # of training the backbone, 224 px, validation included
 EMBED_S = 1 / 14  # per frame of 224 px
 WINDOW_S = 1 / 17  # of training a fold
 STEPS_PER_WINDOW = 178  # frames at 30 fps for each training window of a pass
