@@ -26,7 +26,7 @@ lint: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; give it as PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	workflow/image/install.sh python .venv/bin/python -e '.[dev]'
+	workflow/image/install.sh python .venv/bin/python dev -e
 	@touch $@
 
 bench: $(INSTALLED) # writes docs/performance.md; on an idle machine

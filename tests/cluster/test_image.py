@@ -16,9 +16,9 @@ def calls(path):
 
 def test_both_images_call_the_script_that_make_and_ci_call():
     docker, apptainer = calls(IMAGE / "Dockerfile"), calls(IMAGE / "fedn.def")
-    assert docker == apptainer == ["system", 'python python3 ".[generic]"']
+    assert docker == apptainer == ["system", "python python3 generic"]
     assert calls(REPOSITORY / ".ci/run")[0] == "system"
-    assert calls(REPOSITORY / "Makefile") == ["python .venv/bin/python -e '.[dev]'"]
+    assert calls(REPOSITORY / "Makefile") == ["python .venv/bin/python dev -e"]
 
 
 def test_nothing_is_installed_beside_the_script():

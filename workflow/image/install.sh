@@ -1,7 +1,7 @@
 #!/bin/sh
 # What a Debian or Ubuntu with Python 3.11 still needs. One place, for Dockerfile, fedn.def, make and .ci/run:
-#   workflow/image/install.sh system             # as root: the two libraries that MediaPipe loads
-#   workflow/image/install.sh python PYTHON ...  # this project as constraints.txt says; the rest are pip's arguments
+#   workflow/image/install.sh system                    # as root: the two libraries that MediaPipe loads
+#   workflow/image/install.sh python PYTHON EXTRA [-e]  # this project by constraints.txt, with an extra; -e: in place
 set -eu
 cd "$(dirname "$0")/../.."
 what=$1
@@ -14,9 +14,9 @@ case $what in
         fi
         ;;
     python)
-        python=$1
-        shift
-        "$python" -m pip install --quiet -c constraints.txt "$@"
+        python=$1 extra=$2
+        shift 2
+        "$python" -m pip install --quiet -c constraints.txt "$@" ".[$extra]"
         ;;
     *)
         echo "$0: \`$what\` is neither system nor python" >&2

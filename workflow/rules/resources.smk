@@ -1,10 +1,11 @@
 # What a job asks a cluster for. A local run ignores `runtime` and, without `--resources mem_mb=...`, `mem_mb`.
 #
-# Where the numbers come from: seconds are of one core of a slow processor without a GPU, from docs/datasets.md ("What it
-# costs"), docs/performance.md (scale, streaming), docs/experiments.md ("Time"), the smallest demo (flow) and a rehearsal of a
-# sixteenth of CAS(ME)^3 (references); memory is `max_rss` of the jobs' benchmark files, with room for the two processes of Snakemake
-# (350 MB) that a job of a cluster holds beside its command. Not measured: I3D (taken as 10 times ResNet18), STR and CEFLNet
-# at full size (as FEDN's folds, which took longer on the demo), how fast a shared disk is.
+# Where the numbers come from: seconds are of one core of a slow processor without a GPU, from docs/datasets.md ("What
+# it costs"), docs/performance.md (scale, streaming), docs/experiments.md ("Time"), the smallest demo (flow) and a
+# rehearsal of a sixteenth of CAS(ME)^3 (references); memory is `max_rss` of the jobs' benchmark files, with room for
+# Snakemake itself (350 MB), which runs twice in a job of a cluster, beside its command. Not measured: I3D (taken as
+# 10 times ResNet18), STR and CEFLNet at full size (as FEDN's folds, which took longer on the demo), how fast a shared
+# disk is.
 import math
 
 FACES_S = 0.036  # per source frame
@@ -76,14 +77,14 @@ def reference_minutes(wildcards):
 
 
 def memory(wildcards, input):
-    """MB of a job that holds the features of all videos in memory: theirs with room, and its own (benchmarks/scale.py)."""
+    """MB of a job that holds the features of all videos: theirs with room, and its own (benchmarks/scale.py)."""
     return round(2000 + 1.5 * STEP_MB * n_steps(wildcards) * bool(input.get("features")))
 
 
-# Many small jobs as one, where the profile's `group-components` says how many. Not by its own counting: with a checkpoint
-# Snakemake groups twice, joins the groups of the first time and submits jobs twice (snakemake issues 1217 and 1628,
-# plugin-slurm 253). So each part has a name of its own here, and everything of one name is one job however often it is
-# grouped.
+# Many small jobs as one, where the profile's `group-components` says how many. Not by its own counting: with a
+# checkpoint Snakemake groups twice, joins the groups of the first time and submits jobs twice (snakemake issues 1217
+# and 1628, plugin-slurm 253). So each part has a name of its own here, and everything of one name is one job however
+# often it is grouped.
 def _part(group, wildcards, number):
     size = workflow.group_settings.group_components.get(group)
     if size is None:
