@@ -85,11 +85,11 @@ def memory(wildcards, input):
 # checkpoint Snakemake groups twice, joins the groups of the first time and submits jobs twice (snakemake issues 1217
 # and 1628, plugin-slurm 253). So each part has a name of its own here, and everything of one name is one job however
 # often it is grouped.
-def _part(group, wildcards, number):
+def _part(group, number, *names):
     size = workflow.group_settings.group_components.get(group)
     if size is None:
         return None
-    part = f"{group}_{wildcards['dataset']}_{number // size}"
+    part = "_".join([group, *names, str(number // size)])
     workflow.parent_groupids[part] = group  # where Snakemake looks for the number of components of a part
     return part
 
@@ -100,13 +100,10 @@ def _places(dataset):
 
 
 def faces_group(wildcards):
-    return _part("faces", wildcards, _places(wildcards["dataset"])[wildcards["video"]])
+    dataset = wildcards["dataset"]
+    return _part("faces", _places(dataset)[wildcards["video"]], dataset)
 
 
 def reference_group(wildcards):
-    held_out = groups(wildcards["dataset"], wildcards["experiment"])
-    return _part(
-        "reference",
-        {**wildcards, "dataset": "_".join([wildcards["dataset"], wildcards["experiment"], wildcards["seed"]])},
-        held_out.index(wildcards["held_out"]),
-    )
+    dataset, experiment, seed, held_out = (wildcards[name] for name in ("dataset", "experiment", "seed", "held_out"))
+    return _part("reference", groups(dataset, experiment).index(held_out), dataset, experiment, seed)
