@@ -74,8 +74,8 @@ def first(tmp_path_factory):
     (project / FOLDS / BLOCKED / "checkpoint.safetensors/in the way").mkdir(parents=True)
     script, watch = REPOSITORY / "tests/cluster/slurm.sh", Watch(project)
     with tempfile.TemporaryDirectory(prefix="slurm") as folder:
-        subprocess.run([script, "start", folder], check=True)
         try:
+            subprocess.run([script, "start", folder], check=True)
             watch.start()
             started = time.perf_counter()
             done = run(project, *PROFILE, TABLE)
