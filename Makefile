@@ -23,7 +23,7 @@ lint: $(INSTALLED)
 	snakefmt --check workflow
 	snakemake --lint
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; give it as PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	workflow/image/install.sh python .venv/bin/python dev -e

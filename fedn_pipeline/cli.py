@@ -1,6 +1,7 @@
 """`fedn-pipeline`: one thin command per stage; the workflow's rules call exactly these.
 
-Bad input (InputError) prints its message alone and exits with status 2. Heavy imports wait until a command needs them.
+Bad input (InputError), a file that cannot be read and a number that is not finite print one message alone and exit with
+status 2. Heavy imports wait until a command needs them.
 """
 
 import argparse
@@ -41,10 +42,12 @@ def faces(args, settings):
     from fedn_pipeline.faces import align, crops
 
     name = args.video_id or args.video.stem
-    if not SAFE_NAME.fullmatch(name) or name in (".", ".."):
-        raise InputError(f"video id `{name}`: only A-Z a-z 0-9 . _ - may occur; give another with --video-id")
+    if not SAFE_NAME.fullmatch(name):
+        raise InputError(
+            f"video id `{name}`: only A-Z a-z 0-9 . _ - may occur, no . or - first; give another with --video-id"
+        )
     paths = args.out / "alignment" / f"{name}.csv", args.out / "crops" / f"{name}{crops.CROPS_SUFFIX}"
-    summary = align.process(args.video, *paths, settings, args.fps, args.first_number)
+    summary = align.process(args.video, *paths, settings, args.fps, args.first_number, leave_out=args.leave_out)
     print(json.dumps(summary, indent=2))
     for warning in summary["warnings"]:
         print(f"WARNING: {args.video}: {warning}", file=sys.stderr)
@@ -170,6 +173,8 @@ def evaluate(args, settings):
 
     videos = read_videos(args.videos)
     events, detections = read_events(args.events, videos), read_detections(args.detections, videos)
+    if args.threshold is None and "kept" not in detections:
+        raise InputError(f"{args.detections}: no column `kept`; give --threshold, or mark the rows that F1 counts")
     never = sorted(set(emotions(detections)) - set(emotions(events)))
     if never:
         print(f"WARNING: {args.detections}: emotions without ground truth: {', '.join(never)}", file=sys.stderr)
@@ -185,6 +190,21 @@ def doctor(args, settings):
     from fedn_pipeline import doctor as checks
 
     print(checks.page(args.config), end="")
+
+
+def forget(args, settings):
+    from fedn_pipeline.forget import stage
+
+    every = config.resolve(args.config, args.dataset)["dataset"]
+    root = args.data / args.dataset if every["reader"] == "demo" else every["root"]
+    print(stage.run(args.subject, args.dataset, args.data, args.results, root, args.video, args.dry_run))
+
+
+def verify(args, settings):
+    from fedn_pipeline import verify as checks
+
+    folders = args.folder or checks.default_folders()
+    print(checks.run(folders))
 
 
 def _of_experiment(args, settings):
@@ -274,12 +294,16 @@ def parser():
     sub.add_argument("--share", type=share, metavar="SHARE", help="of its size, e.g. 1/16 (default 1)")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
 
-    sub = command(faces, "align one video: DIR/alignment/NAME.csv and DIR/crops/NAME.mp4")
+    sub = command(faces, "align one video: DIR/alignment/NAME.csv, NAME.json and DIR/crops/NAME.mp4")
     sub.add_argument("video", type=Path, help="a video file, or a folder of numbered images")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
     sub.add_argument("--fps", type=float, help="frame rate of a folder of images")
     sub.add_argument("--first-number", type=int, metavar="N", help="number in the name of the image that is frame 0")
     sub.add_argument("--video-id", metavar="NAME", help="name of the outputs (default: the file's stem)")
+    sub.add_argument(
+        "--leave-out", action="store_true",
+        help="a video that cannot be decoded is no error: it is left out of what follows, which the tables say",
+    )  # fmt: skip
 
     sub = command(pretrain, "train the ResNet18 backbone on labelled stills")
     sub.add_argument("--stills", type=Path, required=True, metavar="DIR", help="folder with stills.csv, or AffectNet's")
@@ -349,6 +373,20 @@ def parser():
     sub = command(doctor, "what is there and what is not: machine, OpenFace, weights, data sets, disk, commands")
     sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
 
+    sub = command(
+        forget, "erase a subject from everything written, list the models trained on it, prove that none is left"
+    )
+    sub.add_argument("subject", metavar="SUBJECT", help="as in videos.csv")
+    sub.add_argument("--dataset", required=True, metavar="NAME", help="of config/datasets/")
+    sub.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="default: data")
+    sub.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+    sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
+    sub.add_argument("--video", nargs="+", default=[], metavar="ID", help="videos of it that the table lists no more")
+    sub.add_argument("--dry-run", action="store_true", help="only list its videos and the models trained on it")
+
+    sub = command(verify, "compare every file with the checksum that was written beside it")
+    sub.add_argument("folder", type=Path, nargs="*", metavar="DIR", help="default: data and results")
+
     sub = command(ceiling, "how much of the ground truth a configuration can find at all, before any training")
     tables(sub)
     of_experiment(sub)
@@ -365,10 +403,16 @@ def main(argv=None):
         os.environ.setdefault("TQDM_MININTERVAL", "10")  # in a log a line every ten seconds is enough
     try:
         args.run(args, config.from_argument(args.settings))
-    except InputError as error:
-        print(f"fedn-pipeline {args.command}: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return 0
+    except (InputError, FloatingPointError) as error:  # the second is raised on purpose, with the place
+        why = str(error)
+    except OSError as error:
+        if error.filename is None:  # of no use without its traceback
+            raise
+        why = f"{error.filename}: {error.strerror}"
+    # Only now is the error gone, and with it the progress bar that it kept open in the middle of a line.
+    print(f"fedn-pipeline {args.command}: {why}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ A stage fills the rest with the schema's defaults, so it runs without Snakemake 
 
 import difflib
 import json
+import math
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,11 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from fedn_pipeline.files import InputError
+
+MAX_VALUES = 10_000  # of a configuration, ten times all keys; a YAML file can repeat itself into billions by aliases
+# What the parsers raise for text that is no YAML or no JSON: bytes, dates and numbers that are none, endless nesting.
+NO_JSON = (ValueError, RecursionError)
+NO_YAML = (*NO_JSON, yaml.YAMLError)
 
 
 @cache
@@ -47,9 +53,54 @@ def _explain(error, where):
     return f"{where}: `{place}`: {error.message}"
 
 
+def _once(pairs):
+    """A dictionary of `(key, value)` pairs; ValueError for a key that stands there twice, so that one would be lost."""
+    keys = [key for key, _ in pairs]
+    twice = sorted({key for key in keys if keys.count(key) > 1}, key=str)
+    if twice:
+        raise ValueError(f"key `{twice[0]}` stands there twice")
+    return dict(pairs)
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML in which no key stands twice."""
+
+    def construct_mapping(self, node, deep=False):
+        _once([(self.construct_object(key, deep=True), None) for key, _ in node.value if isinstance(key.value, str)])
+        return super().construct_mapping(node, deep)
+
+
+def _from_yaml(text, where):
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except NO_YAML as error:
+        raise InputError(f"{where}: not valid YAML: {error}") from error
+
+
+def _check_values(settings, where):
+    """Refuse what YAML or JSON can hold and no configuration does."""
+    waiting, n_values = [("", settings)], 0
+    while waiting:
+        place, value = waiting.pop()
+        n_values += 1
+        if n_values > MAX_VALUES:
+            raise InputError(f"{where}: more than {MAX_VALUES} values: no configuration")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{where}: `{place}`: {value} is no finite number")
+        if isinstance(value, dict):
+            odd = [key for key in value if not isinstance(key, str)]
+            if odd:
+                raise InputError(f"{where}: key `{odd[0]}` of `{place}` must be text")
+            waiting += [(f"{place}.{key}".lstrip("."), inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [(f"{place}.{i}", inner) for i, inner in enumerate(value)]
+
+
 def validate(settings, where="settings"):
     """Settings with all defaults filled in. Raises InputError with every problem at once."""
-    errors = sorted(Draft202012Validator(schema()).iter_errors(settings), key=lambda error: list(error.path))
+    _check_values(settings, where)
+    errors = Draft202012Validator(schema()).iter_errors(settings)
+    errors = sorted(errors, key=lambda error: [str(part) for part in error.path])
     if errors:
         raise InputError("\n".join(_explain(error, where) for error in errors))
     return _fill(schema(), settings)
@@ -72,9 +123,10 @@ def read_yaml(path):
         near = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
         raise InputError(f"{path}: no such file; there are: {near}")
     try:
-        layer = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {error}") from error
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text in UTF-8: {error}") from error
+    layer = _from_yaml(text, path) or {}
     if not isinstance(layer, dict):
         raise InputError(f"{path}: must hold sections with keys, found a {type(layer).__name__}")
     validate(layer, where=str(path))
@@ -87,7 +139,7 @@ def typed(value):
         return {key: typed(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [typed(inner) for inner in value]
-    return yaml.safe_load(value) if isinstance(value, str) else value
+    return _from_yaml(value, "--config") if isinstance(value, str) else value
 
 
 def resolve(folder, dataset=None, experiment=None, overrides=None):
@@ -109,9 +161,10 @@ def from_argument(text):
         return validate({})
     if text.lstrip().startswith("{"):
         try:
-            return validate(json.loads(text), where="--settings")
-        except json.JSONDecodeError as error:
+            settings = json.loads(text, object_pairs_hook=_once)
+        except NO_JSON as error:
             raise InputError(f"--settings: not valid JSON: {error}") from error
+        return validate(settings, where="--settings")
     return validate(read_yaml(text), where=text)
 
 

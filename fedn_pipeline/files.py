@@ -26,10 +26,11 @@ class InputError(Exception):
 
 
 @contextmanager
-def whole(path):
+def whole(path, checksum=True):
     """Give a temporary path beside `path` (same suffix); put it in its place only if the block succeeds.
 
-    Raises InputError naming the file and the cause if it cannot be written (disk full, read-only, no permission).
+    `checksum=False` is for pictures and pages to look at, which nothing computes with. Raises InputError naming the
+    file and the cause if it cannot be written (disk full, read-only, no permission).
     """
     path = Path(path)
     host = re.sub(r"[^A-Za-z0-9.]", "", socket.gethostname())
@@ -39,7 +40,10 @@ def whole(path):
         _sweep(path.parent, host)
         yield partial
         os.chmod(partial, 0o666 & ~_umask())  # some writers (safetensors) make files that only their owner can read
-        _settle(partial, path)
+        if checksum:
+            _settle(partial, path)
+        else:
+            os.replace(partial, path)
     except InputError:
         raise
     except Exception as error:
@@ -54,11 +58,13 @@ def whole(path):
 def _settle(partial, path):
     """Rename `partial` to `path`, its bytes safely on the disk, and write the checksum beside it.
 
-    In between there is no checksum, never one of other bytes: a job killed here leaves a whole file.
+    In between there is no checksum, never one of other bytes: a job killed here leaves a whole file. Of two processes
+    that write it at once, the later one's file stays, with its own checksum.
     """
     with open(partial, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         os.fsync(file.fileno())
+        described = _version(os.stat(file.fileno()))
     beside = checksum_path(path)
     partial_checksum = partial.with_name(partial.name + CHECKSUM_SUFFIX)
     try:
@@ -66,8 +72,22 @@ def _settle(partial, path):
         beside.unlink(missing_ok=True)
         os.replace(partial, path)
         os.replace(partial_checksum, beside)
+        while (found := _version(os.stat(path))) != described:  # another process has put its file there since
+            partial_checksum.write_text(f"{sha256(path)}  {path.name}\n", encoding="utf-8")
+            os.replace(partial_checksum, beside)
+            described = found
     finally:
         partial_checksum.unlink(missing_ok=True)
+
+
+def is_partial(path):
+    """Whether a file is one that a writer had not finished."""
+    return bool(_PARTIAL.fullmatch(Path(path).name.removesuffix(CHECKSUM_SUFFIX)))
+
+
+def _version(stat):
+    """What tells a file from another one, or a later state of it, under the same name."""
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def _sweep(folder, host):
@@ -116,8 +136,8 @@ def _umask():
     return mask
 
 
-def write_text(path, text):
-    with whole(path) as partial:
+def write_text(path, text, checksum=True):
+    with whole(path, checksum) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
@@ -140,7 +160,13 @@ def write_csv(path, table, float_format="%.6g"):
 
 
 def sha256(path):
-    """Hex SHA-256 of a file's bytes."""
+    """Hex SHA-256 of a file's bytes; each version of a file is read through once per process."""
+    stat = os.stat(path)
+    return _sha256(str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+@cache
+def _sha256(path, *_version):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -157,7 +183,7 @@ def rebuild(path):
 
 
 def checked(path):
-    """`path` as a Path, if its bytes are still those that were written; each file is read through once per process.
+    """`path` as a Path, if its bytes are still those that were written.
 
     A file without a checksum beside it (a user's own) passes. Raises InputError naming the file and how to make it
     again.
@@ -174,14 +200,7 @@ def damage(path):
     path = Path(path)
     if not path.is_file():
         return "is gone, its checksum is still there"
-    stat = path.stat()
-    beside = checksum_path(path).read_bytes().split()
-    found = _sha256_of_version(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
-    if beside == [found.encode(), path.name.encode()]:
+    digest, *name = checksum_path(path).read_bytes().split() or [b""]
+    if digest == sha256(path).encode() and name in ([], [path.name.encode()], [b"*" + path.name.encode()]):
         return None
     return f"damaged: its bytes are not those that {checksum_path(path).name} was made of"
-
-
-@cache
-def _sha256_of_version(path, *_version):
-    return sha256(path)

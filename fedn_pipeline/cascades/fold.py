@@ -18,8 +18,8 @@ from fedn_pipeline.cascades.gap import training_half_length
 from fedn_pipeline.dataset.tables import read_detections, write_detections
 from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.features import cache
-from fedn_pipeline.files import InputError, whole, write_csv, write_json
-from fedn_pipeline.training.classes import emotions_of_fold
+from fedn_pipeline.files import InputError, read_json, whole, write_csv, write_json
+from fedn_pipeline.training.classes import check_positives, emotions_of_fold
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
 
@@ -123,7 +123,7 @@ def _str_recogniser(task, network, flow, spotter_log, table):
 
 def _spotted(folder, videos, parts, held_out, seed):
     """`(detections, threshold.json, fold.json)` of the spotter's fold. InputError if it is another fold's."""
-    record, threshold = (_read_json(folder / name) for name in ("fold.json", "threshold.json"))
+    record, threshold = (read_json(folder / name) for name in ("fold.json", "threshold.json"))
     theirs = {"held_out": record["held_out"], "seed": record["seed"], "test_videos": sorted(record["test_videos"])}
     ours = {"held_out": held_out, "seed": seed, "test_videos": sorted(parts.test)}
     wrong = [name for name in ours if ours[name] != theirs[name]]
@@ -131,13 +131,6 @@ def _spotted(folder, videos, parts, held_out, seed):
         raise InputError(f"{folder}/fold.json: not this fold's spotter: {wrong[0]} is {theirs[wrong[0]]}")
     table = read_detections(folder / "detections.csv", videos)
     return table.assign(kept=table.kept.astype(int)), threshold, record
-
-
-def _read_json(path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); run the spotter's fold first") from error
 
 
 def _named(table, trained, task):
@@ -192,8 +185,11 @@ def run(videos, events, others, inputs, held_out, folder, settings, seed):
     subjects.
     """
     device, folds = compute.prepare(seed, settings["training"]["threads"]), settings["folds"]
-    parts = split(videos, folds["group"], held_out, settings["training"]["held_out_fraction"])
+    cached = inputs.flow if folds["method"] == "str" else inputs.features
+    left_out = cache.left_out(cached, videos.video_id) if cached else ()  # what is absent is told by its method
+    parts = split(videos, folds["group"], held_out, settings["training"]["held_out_fraction"], left_out)
     label = f"without {held_out}"
+    check_positives(events, parts, label, recognition=True)
     task = Task(
         videos, events, others, parts, emotions_of_fold(events, parts, label), settings, np.random.default_rng(seed),
         device, label,

@@ -14,12 +14,11 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 from tqdm import tqdm
 
+from fedn_pipeline import intervals
 from fedn_pipeline.dataset import custom_tables, frames, release, search
 from fedn_pipeline.faces import video
 from fedn_pipeline.files import InputError
 
-VIDEO_SUFFIXES = (".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts")
-VIDEO_SUFFIXES += (".mxf", ".ogv", ".vob", ".webm", ".wmv")
 FEWEST_IMAGES = 2  # in a folder that is a video
 ALIGNED = "_aligned"  # OpenFace's name for the folder of a video's aligned faces
 OURS = {"videos.csv", "events.csv", "data_issues.csv"}  # a folder with these was made by this stage
@@ -40,6 +39,7 @@ class Found:
     fps: float = 0
     width: int = 0
     height: int = 0
+    undecodable: bool = False  # the faces stage will leave it out
     aliases: list[str] = field(default_factory=list)  # further names that the tables use
 
 
@@ -64,6 +64,9 @@ def read(root, settings, annotations_only=False):
         found = _measured(found, root, settings["fps"], given, problems)
     axes = {item.video_id: (item.n_frames or None, item.fps or None) for item in found}
     events, subjects = custom_tables.read_events(events_path, names, axes, problems)
+    for item in found:
+        if item.undecodable:  # as long as its events need, for nothing else is known
+            item.n_frames = 1 + int(events.offset[events.video_id == item.video_id].to_numpy().max(initial=0))
     videos = _videos(found, root, given, subjects, set(events["video_id"]), problems)
     problems.check()
     notes += _notes(videos, events, events_path)
@@ -94,7 +97,7 @@ def _discovered(root, notes):
 
 
 def _is_video(name):
-    return name.lower().endswith(VIDEO_SUFFIXES) and not name.startswith(".")
+    return name.lower().endswith(search.VIDEO_SUFFIXES) and not name.startswith(".")
 
 
 def _new(folder, seen):
@@ -169,14 +172,17 @@ def _measured(found, root, fps, given, problems):
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         probed = pool.map(lambda item: _probed(root / item.path), files)
         for item, info in zip(files, tqdm(probed, "videos", len(files), unit="video", disable=not files), strict=True):
-            _note_file(item, root, info, problems)
+            _note_file(item, root, info, fps, given, problems)
     for aligned in (False, True):
         folders = {item.video_id: item for item in found if item.kind == "frames" and item.aligned == aligned}
         paths = {video_id: root / item.path for video_id, item in folders.items()}
         surveys = frames.survey(paths, first_number=1 if aligned else None) if paths else {}
         for video_id, survey in surveys.items():
             _note_folder(folders[video_id], root, survey, (given.get(video_id, {}).get("fps"), fps), problems)
-    return [item for item in found if item.n_frames]
+    usable = [item for item in found if item.n_frames]
+    if found and not usable and not problems.lines:
+        problems.refuse(root, None, "none of the videos can be decoded")
+    return [item for item in found if item.n_frames or item.undecodable]
 
 
 def _probed(path):
@@ -186,23 +192,29 @@ def _probed(path):
         return error
 
 
-def _note_file(item, root, info, problems):
+def _note_file(item, root, info, fps, given, problems):
     """Take over what `video.probe` found."""
     if isinstance(info, InputError):
-        path = root / item.path
-        rule = str(info).removeprefix(f"{path}: ")
-        return problems.fault(path, None, rule, item.video_id, "", "left out")
+        rates = given.get(item.video_id, {}).get("fps"), fps
+        return _note_undecodable(item, str(info).removeprefix(f"{root / item.path}: "), rates, problems)
     item.n_frames, item.fps, item.width, item.height = info.n_frames, info.fps, info.width, info.height
     for warning in info.warnings():
         problems.repair(item.video_id, "", "damaged_video", warning, f"{info.n_frames} frames")
+
+
+def _note_undecodable(item, why, rates, problems):
+    """One broken video does not stop the others: it stays in the tables, so that its expressions count as missed, at
+    the frame rate that the user gives, or else the features' own."""
+    item.undecodable, item.width, item.height = True, None, None
+    item.fps = rates[0] or rates[1] or intervals.FEATURE_FPS
+    problems.repair(item.video_id, "", "undecodable_video", why, f"left out, {item.fps:g} fps assumed")
 
 
 def _note_folder(item, root, survey, rates, problems):
     """Take over what `frames.survey` found; `rates`: fps of videos.csv and of the configuration, or None."""
     path = root / item.path
     if survey.problem:
-        rule = survey.problem.removeprefix(f"{path}: ")
-        return problems.fault(path, None, rule, item.video_id, "", "left out")
+        return _note_undecodable(item, survey.problem.removeprefix(f"{path}: "), rates, problems)
     clock, n_rows = _openface_clock(path.parent / f"{_stem(item)}.csv") if item.aligned else (None, 0)
     item.fps = rates[0] or clock or rates[1]
     if not item.fps:

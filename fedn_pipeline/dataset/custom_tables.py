@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fedn_pipeline.dataset import release
-from fedn_pipeline.dataset.tables import EVENT_COLUMNS, VIDEO_COLUMNS, Sheet
+from fedn_pipeline.dataset.tables import EVENT_COLUMNS, UNPRINTABLE, VIDEO_COLUMNS, Sheet
 from fedn_pipeline.files import InputError
 
 SECONDS = ("onset_s", "offset_s")
@@ -24,7 +24,6 @@ TYPES = ("", "macro", "micro")
 LABEL_SET = "annotated"  # of rows that name none
 # Columns of videos.csv that are measured, so that the user's are not used.
 MEASURED = ("source", "kind", "n_frames", "width", "height", "first_number")
-UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories: control, surrogate, line and paragraph separators
 
 
 def safe(text):
@@ -52,7 +51,8 @@ def names_in(path):
         cells = Sheet(path, ("video_id",), ("video_id",), further_columns=True).table["video_id"]
     except InputError:  # the table's reader says why
         return []
-    return sorted({plain(cell) for cell in cells if cell.strip() and not (hostile(cell) or _outside(cell))})
+    names = {plain(cell) for cell in cells if not (hostile(cell) or _outside(cell))}
+    return sorted(name for name in names if PurePosixPath(name).name)  # `.` and empty cells name nothing
 
 
 class Names:
@@ -187,6 +187,8 @@ def _interval(row, times, n_frames, fps, place):
     if times == SECONDS:
         if start < 0:
             return place.fault("onset_before_first_frame", before, "dropped")
+        if end * fps > release.LAST_FRAME:
+            return place.fault("not_a_frame_number", f"{before}, {fps:g} fps", "dropped")
         onset, offset = (int(np.rint(time * fps)) for time in (start, end))
         offset -= 1  # the offset in seconds is exclusive
         if offset < onset:

@@ -75,8 +75,10 @@ def _record_gaps(video_id, seen, first_number, problems):
 def _header(path):
     """What a video file's header says `{n_frames, fps, width, height}`, and a sentence if it cannot be used."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                return {}, "not a readable video: no decoder for its codec"
             rate = stream.average_rate or stream.guessed_rate
             found = {
                 "n_frames": stream.frames or None,

@@ -117,6 +117,8 @@ def number(cell):
     """A cell as a number, whether stored as number or as text; None if it is empty. ValueError if it is neither."""
     if isinstance(cell, bool) or word(cell) in EMPTY_WORDS:
         return None
+    if isinstance(cell, str) and ("_" in cell or not text(cell).isascii()):
+        raise ValueError(f"a number for Python alone: {cell!r}")  # it reads 006_1_1 as 611
     value = float(cell) if isinstance(cell, int | float) else float(text(cell))
     if not math.isfinite(value):
         raise ValueError(f"not finite: {cell}")

@@ -1,4 +1,4 @@
-"""The faces stage: one source -> its alignment table and its file of face crops.
+"""The faces stage: one source -> its alignment table, its file of face crops and a summary (summary.py).
 
 Two passes over the source, a frame at a time: landmarks first (`faces.aligner` says whose), and, once it is known whom
 to follow and which gaps can be bridged, the warp. The crops are a function of the source and the table as written.
@@ -12,28 +12,39 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fedn_pipeline.faces import alignment, crops, following, gaps, landmarks, openface, openface_run, source
+from fedn_pipeline.faces import alignment, crops, following, gaps, landmarks, openface, openface_run, source, summary
 from fedn_pipeline.files import InputError
 
 
-def process(source_path, alignment_path, crops_path, settings, fps=None, first_number=None, progress=True):
-    """Run the faces stage on a video file or a folder of numbered images; write both files whole.
+def process(
+    source_path, alignment_path, crops_path, settings, fps=None, first_number=None, progress=True, leave_out=False
+):
+    """Run the faces stage on a video file or a folder of numbered images; write its files whole.
 
     `settings` holds the sections `faces` and `openface` of the configuration; `fps` and `first_number` are for folders;
-    the video's id is the stem of `alignment_path`. Returns a summary: `aligner, n_frames, header_frames, fps, width,
+    the video's id is the stem of `alignment_path`. A source that cannot be decoded at all raises InputError, or, with
+    `leave_out`, is left out (summary.py). Returns a summary: `aligner, n_frames, header_frames, fps, width,
     height, n_faces` (tracked frames), `n_bridged, n_missing, n_damaged, n_several` (frames with more than one face) and
     `warnings`, a list of sentences. Raises InputError for a source that cannot be decoded at all, and for output of
     OpenFace that does not fit it.
     """
     cv2.setNumThreads(1)
-    info = source.probe(source_path, fps, first_number)
+    try:
+        info = source.probe(source_path, fps, first_number)
+    except InputError as error:
+        if not leave_out or not Path(source_path).exists():
+            raise
+        source.read_through(source_path)  # what the disk does not give is not the video's fault
+        return summary.leave_out(alignment_path, crops_path, str(error).removeprefix(f"{source_path}: "))
     find = ALIGNERS[settings["faces"]["aligner"]]
     found = find(source_path, info, Path(alignment_path).stem, settings, progress)
     aligned = align(found, info, settings["faces"], bridged=not openface.is_cropped(source_path, settings))
     alignment.write(alignment_path, aligned)
     write_crops(source_path, info, alignment_path, crops_path, settings, progress)
     warnings = [] if openface.is_cropped(source_path, settings) else info.warnings()
-    return summary(info, found, aligned, settings["faces"]["aligner"], warnings)
+    told = describe(info, found, aligned, settings["faces"]["aligner"], warnings)
+    summary.write(alignment_path, told)
+    return told
 
 
 def builtin(source_path, info, _video_id, settings, progress=True):
@@ -94,7 +105,7 @@ def write_crops(source_path, info, alignment_path, crops_path, settings, progres
     crops.write(crops_path, cut, info.fps, settings["faces"])
 
 
-def summary(info, found, aligned, aligner, warnings):
+def describe(info, found, aligned, aligner, warnings):
     """What a user should know about one video (see `process`); `warnings` about its pictures come first."""
     counts = aligned["status"].value_counts()
     n_faces, n_bridged, n_missing = (

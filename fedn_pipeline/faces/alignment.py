@@ -4,7 +4,8 @@ Written by the faces stage, read by crops, features, detections and the report. 
 (1 where a face was found), `confidence` (OpenFace's own; the built-in aligner has none: 1.0 where found, else 0),
 `status` (tracked, bridged: interpolated over a short gap, or missing: no face, no crop), `damaged` (1: the source's
 picture is a repeat of the last good one), `x_0..x_67, y_0..y_67` (iBUG points, px), `a, b, tx, ty` (similarity to the
-crop, see geometry.py). Points and similarity are empty in missing frames.
+crop, see geometry.py). Points and similarity are empty in missing
+frames. A table without rows is that of a video left out (summary.py).
 """
 
 from dataclasses import dataclass, field
@@ -63,14 +64,14 @@ def write(path, alignment):
 def read(path):
     """Read and check an alignment table. Raises InputError with file and rule."""
     try:
-        alignment = pd.read_csv(path)
+        alignment = pd.read_csv(files.checked(path))
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise files.InputError(f"{path}: cannot be read as an alignment table ({error})") from error
     absent = [name for name in COLUMNS if name not in alignment.columns]
     if absent:
         raise files.InputError(f"{path}: alignment columns are absent: {', '.join(absent)}")
     numbers = alignment[["frame", "success", "confidence", "damaged", *POINT_COLUMNS, *SIMILARITY_COLUMNS]]
-    words = [name for name in numbers if not pd.api.types.is_numeric_dtype(numbers[name])]
+    words = [name for name in numbers if len(numbers) and not pd.api.types.is_numeric_dtype(numbers[name])]
     if words:
         raise files.InputError(f"{path}: alignment column {words[0]} must hold numbers")
     if not (alignment["frame"] == np.arange(len(alignment))).all():

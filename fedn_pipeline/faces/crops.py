@@ -2,10 +2,12 @@
 
 Last step of the faces stage; read by features and the report. The file is H.264 in RGB (libx264rgb), one picture per
 frame of the source, close to lossless and fast to decode. Frames without a face are black: the alignment
-table, not the picture, says so. One encoder thread and the bitexact flag make the bytes repeat from run to run.
+table, not the picture, says so. One encoder thread, the bitexact flag and REPEATABLE make the bytes repeat from run to
+run, whatever the processor.
 """
 
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -17,6 +19,8 @@ from fedn_pipeline.files import InputError
 
 CROPS_SUFFIX = ".mp4"
 ENCODER = "libx264rgb"
+# x264's macroblock tree gives other bytes now and then on processors with AVX-512 (4 of 25 runs on a real video).
+REPEATABLE = "mbtree=0"
 FPS_DENOMINATOR = 1001  # the largest that a video standard uses (29.97 = 30000/1001)
 
 
@@ -57,6 +61,7 @@ def write(path, crops, fps, settings):
             "preset": "veryfast",
             "tune": "fastdecode",
             "g": str(settings["keyframe_interval"]),
+            "x264-params": REPEATABLE,
         }
         for crop in crops:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(crop, format="rgb24")))
@@ -64,24 +69,40 @@ def write(path, crops, fps, settings):
 
 
 def _open(path):
+    files.checked(path)
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")
         stream = container.streams.video[0]
     except (OSError, av.error.FFmpegError, IndexError) as error:
         raise InputError(f"{path}: cannot be read as a crops file ({error})") from error
+    if stream.codec_context is None or not (stream.average_rate and stream.time_base):
+        container.close()
+        raise InputError(f"{path}: a damaged crops file: no decoder or no frame rate; make the file again")
     stream.codec_context.thread_count = 1
     return container, stream
 
 
+def _is_empty(path):
+    """Whether this is the file of a video left out (summary.py); a damaged one is told by its checksum."""
+    return Path(path).is_file() and not files.checked(path).stat().st_size
+
+
 def n_frames(path):
     """Number of crops that the file announces."""
+    if _is_empty(path):
+        return 0
     container, stream = _open(path)
     with container:
         return stream.frames
 
 
 def read(path):
-    """Yield each crop of a file, uint8 `[size, size, 3]` RGB. InputError if it is damaged or cut short."""
+    """Yield each crop of a file, uint8 `[size, size, 3]` RGB; none of an empty file (a video left out).
+
+    Raises InputError if it is damaged or cut short.
+    """
+    if _is_empty(path):
+        return
     container, stream = _open(path)
     count = 0
     with container:
@@ -109,18 +130,25 @@ def read_frames(path, indices):
         ticks = 1 / (stream.average_rate * stream.time_base)  # per frame
         for index in sorted(set(indices)):
             if index not in found:
-                found |= _read_from(container, stream, index, ticks, set(indices))
+                try:
+                    found |= _read_from(container, stream, index, ticks, set(indices))
+                except av.error.FFmpegError as error:
+                    raise InputError(f"{path}: crop {index} cannot be decoded; make the file again") from error
+            if index not in found:
+                raise InputError(f"{path}: crop {index} is not in its place; make the file again")
     return np.stack([found[index] for index in indices])
 
 
 def _read_from(container, stream, index, ticks, wanted):
-    """Decode from the key frame before `index` up to it; every wanted crop on the way, by frame."""
+    """Decode from the key frame before `index` up to it; every wanted crop on the way, by frame, as far as it goes."""
     container.seek(round(index * ticks), stream=stream, backward=True)
     found = {}
     for frame in container.decode(stream):
+        if frame.pts is None or frame.is_corrupt:
+            break
         position = round(frame.pts / ticks)
         if position in wanted:
             found[position] = frame.to_ndarray(format="rgb24", threads=1)
         if position >= index:
-            return found
-    raise InputError(f"crop {index} cannot be decoded; make the file again")
+            break
+    return found

@@ -87,6 +87,8 @@ def _numbers(cells):
     row = []
     for position, cell in enumerate(cells):
         try:
+            if "_" in cell or not cell.isascii():  # numbers for Python alone: 1_000, Arabic digits
+                return row, position
             row.append(float(cell))
         except ValueError:
             if cell.strip().lower().lstrip("-").partition("(")[0] not in ("nan", "1.#ind", "1.#qnan"):

@@ -76,7 +76,7 @@ def _parse_csv(path):
     if absent:
         raise InputError(f"{path}: row 1: columns of the mean shape are absent: {', '.join(absent)}")
     numbers = table[SHAPE_COLUMNS].apply(pd.to_numeric, errors="coerce")
-    bad = numbers.isna().any(axis=1) | numbers["point"].duplicated()
+    bad = ~np.isfinite(numbers).all(axis=1) | numbers["point"].duplicated()
     if bad.any():
         raise InputError(f"{path}: row {int(np.argmax(bad)) + 2}: each point must stand there once, with numbers")
     points = numbers.set_index("point")

@@ -10,6 +10,8 @@ from pathlib import Path
 from fedn_pipeline.faces import images, video
 from fedn_pipeline.files import InputError
 
+CHUNK = 2**20
+
 
 def probe(path, fps=None, first_number=None):
     """VideoInfo or ImagesInfo of `path`, after one pass over all of it; `fps` and `first_number` are for folders.
@@ -21,6 +23,15 @@ def probe(path, fps=None, first_number=None):
     if not Path(path).exists():
         raise InputError(f"{path}: no such video file or folder of images")
     return video.probe(path)
+
+
+def read_through(path):
+    """Read every byte of a source, decoding nothing. Raises OSError where the disk does not give them."""
+    for file in sorted(Path(path).iterdir()) if Path(path).is_dir() else [Path(path)]:
+        if not file.is_dir():
+            with open(file, "rb") as opened:
+                while opened.read(CHUNK):
+                    continue
 
 
 def frames(path, info):

@@ -9,10 +9,12 @@ Promises that README and the model rely on:
   that is predicted from such a one (all up to the next key frame) keeps its place: the last good picture is repeated
   (before the first good one: that one), and the frame is marked as damaged. Labels never shift.
 - Frames lost with the container's own structure are put back where the time stamps, or the bytes between packets,
-  show the hole; in a file without any sign of damage, uneven time stamps are a variable frame rate: nothing is added.
+  show the hole; so are those that AVI counts and leaves empty (a camera that dropped them). In a file without any such
+  sign, uneven time stamps are a variable frame rate: nothing is added, and `fps` is the mean rate.
 - A file cut short ends where its last packet ends: `n_frames` is what can be decoded, `header_frames` what the
   container announced (None if it does not say), and the difference is reported, never filled.
-- Damage that leaves a picture decodable (some in MJPEG) cannot be seen by anybody and is not marked.
+- Damage that leaves a picture decodable (some in MJPEG) cannot be seen by anybody and is not marked; nor can the place
+  of frames that a damaged length has swallowed in a format that allows any (raw AVI): a warning says how many.
 - A missing, empty or unreadable file, or one without a decodable picture, raises InputError naming it.
 """
 
@@ -26,6 +28,8 @@ from fedn_pipeline.files import InputError
 
 # Decoders that hide their errors unless told not to; the others flag or raise by themselves.
 STRICT_CODECS = {"mjpeg"}
+# Codecs some of whose packets are sound and hold no picture to show (VP8's alternative references).
+HIDING_CODECS = {"vp8"}
 # A strict decoder that complains of more frames than this objects to the encoder's habits, not to damage.
 STRICT_TOLERANCE = 0.5
 # The header's frame count, where it is an estimate from the duration, may be wrong by this share and one frame.
@@ -64,7 +68,10 @@ class VideoInfo:
                 "they repeat the last good picture"
             )
         if self.header_frames is not None and self.header_frames > self.n_frames:
-            found.append(f"the file announces {self.header_frames} frames but holds {self.n_frames}: it was cut short")
+            found.append(
+                f"the file announces {self.header_frames} frames but holds {self.n_frames}: it was cut short, or lost "
+                "frames that leave no trace, so that later ones have moved up"
+            )
         return found
 
 
@@ -79,6 +86,7 @@ class _Scan:
     key: list  # per frame: needs no other frame
     hurt: bool  # an error or a flag was seen anywhere
     shape: tuple  # upright (height, width)
+    tick_s: float  # what a tick lasts
 
 
 def _open(path, strict):
@@ -89,13 +97,16 @@ def _open(path, strict):
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the video file is empty (0 bytes)")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise InputError(f"{path}: cannot be read as a video ({error.strerror})") from error
     if not container.streams.video:
         container.close()
         raise InputError(f"{path}: the file has no video stream")
     stream = container.streams.video[0]
+    if stream.codec_context is None:
+        container.close()
+        raise InputError(f"{path}: there is no decoder for the codec of its video stream")
     stream.codec_context.thread_count = 1
     if strict:
         stream.codec_context.options = {"err_detect": "explode"}
@@ -133,7 +144,8 @@ def _upright(frame, width=None, height=None):
 def _scan(path, strict):
     """Decode the whole file once, keeping only times and flags."""
     container, stream = _open(path, strict)
-    scan = _Scan([], [], [], [], [], hurt=False, shape=None)
+    scan = _Scan([], [], [], [], [], hurt=False, shape=None, tick_s=0)
+    halves = False  # the stream may hold the two fields of a picture in packets of their own
     with container:
         for packet, frames, failed in _decoded(container, stream):
             if packet is not None and not packet.is_discard:
@@ -147,11 +159,32 @@ def _scan(path, strict):
                 scan.corrupt.append(frame.is_corrupt)
                 scan.key.append(frame.key_frame)
                 scan.shape = scan.shape or _upright(frame).shape[:2]
+                halves |= frame.interlaced_frame
             scan.hurt |= failed or any(frame.is_corrupt for frame in frames)
+        # Some decoders pass over what they cannot read and say nothing; half a picture in a packet is no damage. Of
+        # packets with one time only one holds a picture.
+        silent = len(scan.frame_times) < len(set(scan.packet_times))
+        scan.hurt |= silent and not halves and stream.codec_context.name not in HIDING_CODECS
+        scan.tick_s = float(stream.time_base or 0)
         announced = stream.frames or None
         fps = float(stream.average_rate or stream.guessed_rate or 0)
         duration_s = (container.duration or 0) / av.time_base
     return scan, announced, fps, duration_s
+
+
+def _rate_of_all(scan, duration_s, fps):
+    """Frames per second by the frames' own times, if these reach the end of the file's duration; else None.
+
+    Matroska tells an intended rate, `fps`; a camera that was slower then is no file that was cut short.
+    """
+    times_s = np.array([time for time in scan.frame_times if time is not None]) * scan.tick_s
+    if not len(times_s) or len(times_s) < len(scan.frame_times):
+        return None
+    steps_s = np.diff(np.sort(times_s))
+    first_s, last_s = times_s.min(), times_s.max()
+    if duration_s - last_s > max(steps_s.max(initial=0), 1.5 / fps, DURATION_TOLERANCE * duration_s):
+        return None
+    return float(len(steps_s) / (last_s - first_s)) if last_s > first_s else fps
 
 
 def _spread(total, shares):
@@ -184,9 +217,9 @@ def _lost_after(times, extents, announced, hurt):
     regular = np.abs(steps - np.median(steps)) <= 0.1 * np.median(steps) + 1  # 1 tick: rounding
     if regular.mean() >= REGULAR_SHARE:
         lost[order[:-1]] = np.maximum(np.rint(steps / steps[regular].mean()).astype(int) - 1, 0)
-    if not hurt and holes.max() < SMALLEST_LOST_PACKET * usual * lost.max():
-        lost[:] = 0  # time stamps alone do not prove a loss: a camera may skip a beat
     n_lost = (announced or 0) - len(times)
+    if not hurt and n_lost != lost.sum() and holes.max() < SMALLEST_LOST_PACKET * usual * lost.max():
+        lost[:] = 0  # time stamps alone do not prove a loss: a camera may skip a beat
     if hurt and not lost.any() and n_lost > 0 and holes.any():
         # AVI numbers its packets as it finds them: a lost one shows only in the bytes (small holes may hold sound).
         lost = _spread(n_lost, np.where(holes >= holes.max() / 2, holes, 0))
@@ -255,7 +288,8 @@ def probe(path, strict=None):
     if not fps:
         raise InputError(f"{path}: the video has no frame rate")
     if announced is None and duration_s * fps > len(damaged) * (1 + DURATION_TOLERANCE) + 1:
-        announced = round(duration_s * fps)
+        slower = _rate_of_all(scan, duration_s, fps)
+        announced, fps = (None, slower) if slower else (round(duration_s * fps), fps)
     height, width = scan.shape
     return VideoInfo(len(damaged), announced, fps, width, height, damaged, missing, strict)
 

@@ -7,6 +7,7 @@ crops' framing by their landmarks, else by the box of the face, else whole.
 
 import hashlib
 import os
+import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,10 @@ IMAGES = "Manually_Annotated_Images"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 CHUNK_ROWS = 20_000  # of a list at a time: a row holds 1.5 kB of landmarks
 N_TRIED = 100  # pictures of a list by which the folder of images is found
+
+# What NumPy raises for an .npy file with a damaged header or damaged texts.
+NO_NPY = (ValueError, TypeError, EOFError, OSError, SyntaxError, SystemError, MemoryError, OverflowError)
+NO_NPY += (tokenize.TokenError,)
 
 # A copy of the data set has a few damaged files. Up to this share of them, or this many, is left out and named.
 MAX_UNUSABLE_SHARE, MAX_UNUSABLE = 0.01, 3
@@ -118,7 +123,7 @@ def _repeated(rows, folder):
     for row in rows:
         if row.path in first:
             where = "twice" if row.training == first[row.path] else "for training and for validation"
-            lines.append(f"{row.path.relative_to(folder)}: listed {where}")
+            lines.append(f"{folder}: {row.path.relative_to(folder)}: listed {where}")
         first.setdefault(row.path, row.training)
     return lines
 
@@ -208,6 +213,8 @@ def _read_lists(folder, result):
             )
             progress = tqdm(desc=f"reading {path.name}", unit="row")
             for part in parts:
+                if not isinstance(part.index, pd.RangeIndex):
+                    raise InputError(f"{path}: the rows have more cells than the header names")
                 missing = [column for column in REQUIRED if column not in part]
                 if missing:
                     raise InputError(f"{path}: columns missing: {', '.join(missing)}")
@@ -220,8 +227,9 @@ def _read_lists(folder, result):
 
 def _images_folder(folder, path):
     """The folder below which the pictures of a list lie: the one that has most of its first pictures."""
-    first = pd.read_csv(path, dtype=str, usecols=[0], nrows=N_TRIED, header=None, encoding_errors="replace")
-    names = [name for name in first.iloc[:, 0].astype(str) if stills.inside(name)]
+    layout = {"usecols": [0], "nrows": N_TRIED, "header": None, "keep_default_na": False}
+    first = pd.read_csv(path, dtype=str, encoding_errors="replace", **layout)
+    names = [name for name in first.iloc[:, 0] if stills.inside(name)]
     candidates = [*(below / IMAGES for below in _folders(folder)), folder, path.parent]
     return max(candidates, key=lambda candidate: sum((candidate / name).is_file() for name in names))
 
@@ -286,7 +294,7 @@ def _read_npy(path):
     try:
         with open(path, "rb") as file:
             return np.lib.format.read_array(file, allow_pickle=False).astype(np.float64).ravel(), None
-    except (ValueError, TypeError, EOFError, OSError) as error:
+    except NO_NPY as error:
         if "pickle" in str(error).lower() or "object array" in str(error).lower():
             again = "np.save(NEW, np.load(OLD, allow_pickle=True).astype(str))"
             return np.empty(0), f"holds pickled objects, which could run any code; if you trust it: {again}"

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import resnet18
 
-from fedn_pipeline.files import InputError, whole
+from fedn_pipeline.files import InputError, checked, whole
 
 WIDTH = 512
 METADATA_KEY = "fedn_pipeline"
@@ -61,7 +61,7 @@ def network(path):
 
 def _open(path):
     try:
-        return safe_open(path, framework="pt")
+        return safe_open(checked(path), framework="pt")
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such backbone weights; the `pretrain` rule makes the demo's, "

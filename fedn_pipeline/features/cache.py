@@ -2,7 +2,8 @@
 
 Group: `features [n_rows, D] float16` and `valid [n_rows] bool` (False: no face there), a row every `frame_stride` steps
 of the 30 fps axis (1; 2 for clips), attributes `frame_stride`, `source_sha256`, `weights_sha256`, `weights_origin`,
-`input_size`, `backend`, `precision`, `version` and those of the network. Every dataset carries a fletcher32 checksum.
+`input_size`, `backend`, `precision`, `version` and those of the network; `left_out` says why a video could not be
+processed (its rows are zeros, none valid). Every dataset carries a fletcher32 checksum.
 """
 
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from fedn_pipeline.files import InputError, whole
+from fedn_pipeline import hdf5
+from fedn_pipeline.files import InputError, checked, rebuild
 
 # Alike in all groups of a merged file, and kept at its root.
 OF_THE_WHOLE = ("weights_sha256", "weights_origin", "backend", "precision", "version")
@@ -39,15 +41,27 @@ def write_group(file, video, entry):
 
 
 def read(path, video):
-    """One video's Features. Raises InputError naming file and video if it is absent or its checksum fails."""
+    """One video's Features. Raises InputError naming file and video if it is absent, its checksum fails, or a value is
+    NaN or infinite."""
     with _group(path, video) as group:
-        return Features(group["features"][:], group["valid"][:], dict(group.attrs))
+        features, valid = hdf5.array(group, "features", "fiu", {2, 3, 4}), hdf5.array(group, "valid", "b", {1})
+        if len(features) != len(valid):
+            raise ValueError(f"{len(features)} rows of features, {len(valid)} of valid")
+        entry = Features(features, valid, dict(group.attrs))
+    finite = np.isfinite(entry.features)
+    if not finite.all():
+        row, *place = np.argwhere(~finite)[0]
+        raise InputError(
+            f"{path}: video {video}: not finite: {entry.features[row, *place]} at step "
+            f"{row * int(entry.attributes['frame_stride'])} of the 30 fps axis; {rebuild(path)}"
+        )
+    return entry
 
 
 def read_valid(path, video):
     """Only `valid` of one video's Features, by frame of the 30 fps axis `[n_steps]`; errors as in `read`."""
     with _group(path, video) as group:
-        return np.repeat(group["valid"][:], group.attrs["frame_stride"])
+        return np.repeat(hdf5.array(group, "valid", "b", {1}), group.attrs["frame_stride"])
 
 
 def shape(path, video):
@@ -59,25 +73,35 @@ def shape(path, video):
 @contextmanager
 def _group(path, video):
     with _open(path) as file:
-        if video not in file:
-            raise InputError(f"{path}: no features of video {video}; rebuild the file with the `features` rule")
         try:
+            if video not in file:
+                raise InputError(f"{path}: no features of video {video}; rebuild the file with the `features` rule")
+            hdf5.require_numbers(path, file[video])
             yield file[video]
-        except (OSError, KeyError) as error:
+        except hdf5.DAMAGED as error:
             raise InputError(f"{path}: video {video}: damaged ({error}); delete the file and run again") from error
 
 
 def _open(path):
     try:
-        return h5py.File(path)
-    except OSError as error:
+        return h5py.File(checked(path))
+    except hdf5.DAMAGED as error:
         raise InputError(f"{path}: cannot be read as HDF5 ({error}); the `features` rule makes it") from error
+
+
+def left_out(path, ids):
+    """`{video: why}` of those of the videos `ids` that could not be processed; errors as in `read`."""
+    with _open(path) as file:
+        return {video: str(file[video].attrs["left_out"]) for video in ids if "left_out" in file.get(video, file).attrs}
 
 
 def provenance(path):
     """Attributes that hold for a whole merged file, as texts: `backbone` and OF_THE_WHOLE."""
     with _open(path) as file:
-        return {key: str(value) for key, value in file.attrs.items()}
+        try:
+            return {key: str(value) for key, value in file.attrs.items()}
+        except hdf5.DAMAGED as error:
+            raise InputError(f"{path}: its attributes are damaged ({error}); delete the file and run again") from error
 
 
 def merge(parts, path):
@@ -85,7 +109,7 @@ def merge(parts, path):
 
     The file's name is the backbone's, kept in its attributes.
     """
-    with whole(path) as partial, h5py.File(partial, "w") as merged:
+    with hdf5.whole(path) as merged:
         sources = {}
         for part in parts:
             with _open(part) as file:
@@ -94,7 +118,7 @@ def merge(parts, path):
                     raise InputError(f"{part}: videos that another part holds too: {twice[:3]}")
                 sources.update({video: part for video in file})
         for video in sorted(sources):
-            with h5py.File(sources[video]) as file:
+            with _open(sources[video]) as file:
                 file.copy(video, merged)
         finish(merged, path)
 

@@ -142,15 +142,17 @@ def _equal(weights, other):
     return all(torch.equal(value, other[name]) for name, value in weights.items())
 
 
-def _state_dicts(content, place=()):
-    """Yield `(place, {name: tensor})` for every dictionary in the file that holds tensors under text keys."""
-    if not isinstance(content, dict) or len(place) > MAX_DEPTH:
+def _state_dicts(content, place=(), seen=None):
+    """Yield `(place, {name: tensor})` for every dictionary in the file that holds tensors under text keys, once."""
+    seen = set() if seen is None else seen
+    if not isinstance(content, dict) or len(place) > MAX_DEPTH or id(content) in seen:
         return
+    seen.add(id(content))  # a file's dictionaries can hold one another, in circles
     tensors = {key: value for key, value in content.items() if isinstance(key, str) and torch.is_tensor(value)}
     if tensors:
         yield place, tensors
     for key, value in content.items():
-        yield from _state_dicts(value, (*place, str(key)))
+        yield from _state_dicts(value, (*place, str(key)), seen)
 
 
 def _networks(tensors, place):
@@ -195,8 +197,9 @@ def match(trunk, wanted, kind):
     unknown = sorted(set(found) - set(wanted))
     shapes = [name for name in wanted if name in found and found[name].shape != wanted[name].shape]
     both = [name for name in wanted if name in found and name not in (*shapes, *counters)]
+    sparse = [name for name in both if found[name].layout != torch.strided or found[name].device.type != "cpu"]
     inexact = [name for name in both if not found[name].is_floating_point()]
-    broken = [name for name in both if name not in inexact and not torch.isfinite(found[name]).all()]
+    broken = [name for name in both if name not in (*sparse, *inexact) and not torch.isfinite(found[name]).all()]
     if missing:
         faults.append(
             f"{len(missing)} of a {kind}'s {len(wanted) - len(counters)} tensors are missing: {_listed(missing)}"
@@ -206,6 +209,8 @@ def match(trunk, wanted, kind):
     if shapes:
         texts = [f"{name} is {list(found[name].shape)}, not {list(wanted[name].shape)}" for name in shapes]
         faults.append(f"{len(shapes)} tensors have another network's shape: {_listed(texts)}")
+    if sparse:
+        faults.append(f"not plain tensors with values (sparse? on the device meta?): {_listed(sparse)}")
     if inexact:
         faults.append(f"not floating point (quantised?): {_listed(inexact)}")
     if broken:
@@ -237,6 +242,6 @@ def _explain(content, misfits, kind):
 
 
 def _listed(names):
-    """The first few, and how many more there are."""
+    """The first few, and how many more there are; names are a stranger's, so only what can be printed of them."""
     more = f", and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
-    return ", ".join(names[:N_NAMED]) + more
+    return ", ".join("".join(filter(str.isprintable, name)) for name in names[:N_NAMED]) + more

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
+from fedn_pipeline.dataset.tables import Sheet
 from fedn_pipeline.faces import crops
-from fedn_pipeline.files import InputError, sha256
+from fedn_pipeline.files import InputError, checked, sha256
 
 COLUMNS = ["path", "emotion", "identity", "photograph", "split"]
 TABLE = "stills.csv"
@@ -56,24 +56,20 @@ def inside(name):
 
 
 def read_table(folder, exclude=None):
-    """stills.csv, those of photograph `exclude` left out; the index counts the file's rows. Raises InputError."""
+    """stills.csv, those of photograph `exclude` left out; the index is the line of the file. Raises InputError."""
     path = folder / TABLE
     if not path.is_file():
         raise InputError(f"{path}: no such file; the `dataset` stage renders the demo's stills")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    missing = [column for column in COLUMNS if column not in table]
-    if missing:
-        raise InputError(f"{path}: columns missing: {', '.join(missing)}")
-    problems = []
-    for row in table.itertuples():
-        if not inside(row.path):
-            problems.append(f"{path}: row {row.Index + 2}: path `{row.path!r}` is empty or leaves the folder")
-        if not row.emotion:
-            problems.append(f"{path}: row {row.Index + 2}: no emotion")
-        if row.split not in ("train", "validation"):
-            problems.append(f"{path}: row {row.Index + 2}: split `{row.split}` is neither train nor validation")
-    if problems:
-        refuse(problems)
+    sheet = Sheet(checked(path), COLUMNS, COLUMNS, further_columns=True)
+    outside = [not inside(name) for name in sheet.table["path"]]
+    sheet.flag(outside, lambda row: f"path `{row['path']!r}` is empty or leaves the folder")
+    sheet.flag(sheet.table["emotion"] == "", lambda row: "no emotion")
+    sheet.trimmed("emotion")
+    wrong = ~sheet.table["split"].isin(["train", "validation"])
+    sheet.flag(wrong, lambda row: f"split `{row['split']}` is neither train nor validation")
+    table = sheet.finished().set_index(sheet.lines)
+    if not len(table):
+        raise InputError(f"{path}: no stills below the header")
     if exclude is not None:
         if exclude not in set(table.photograph):
             raise InputError(f"{path}: no photograph `{exclude}` to leave out")
@@ -90,9 +86,7 @@ def read(folder, exclude, threads):
     paths = [folder / name for name in table.path]
     unreadable = np.flatnonzero((sizes(paths, threads) == 0).any(axis=1))
     if len(unreadable):
-        refuse(
-            [f"{folder / TABLE}: row {table.index[i] + 2}: {paths[i]} is not a readable picture" for i in unreadable]
-        )
+        refuse([f"{folder / TABLE}: row {table.index[i]}: {paths[i]} is not a readable picture" for i in unreadable])
     emotions = sorted(table.emotion.unique())
     return Stills(
         paths=paths,

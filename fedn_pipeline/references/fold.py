@@ -32,7 +32,8 @@ def run(videos, events, features_path, held_out, folder, settings, seed):
     folds, iou = settings["folds"], settings["evaluation"]["iou"]
     parts = split(videos, folds["group"], held_out, settings["training"]["held_out_fraction"])
     test = videos[videos.video_id.isin(parts.test)]
-    training = videos[~videos.video_id.isin(parts.test)]
+    teaching = ~videos.video_id.isin([*parts.test, *cache.left_out(features_path, videos.video_id)])
+    training = videos[teaching]
     training_events = events[events.video_id.isin(training.video_id)]
 
     def proposed(table, valid):

@@ -4,14 +4,12 @@ Curves, recalls and confusions are computed here from the folds' detections by t
 CSV beside each figure.
 """
 
-import json
-
 import pandas as pd
 from tqdm import tqdm
 
 from fedn_pipeline.evaluation import curves
-from fedn_pipeline.faces import alignment, crops
-from fedn_pipeline.files import InputError, write_csv
+from fedn_pipeline.faces import alignment, crops, summary
+from fedn_pipeline.files import InputError, read_json, write_csv
 from fedn_pipeline.matching import UNMATCHED, match
 from fedn_pipeline.report import plots, style, timeline
 from fedn_pipeline.report.results import of_videos
@@ -64,14 +62,14 @@ def _fold_of(folder):
     return {
         video: path.parent
         for path in sorted(folder.glob("folds/*/fold.json"))
-        for video in json.loads(path.read_text(encoding="utf-8"))["test_videos"]
+        for video in read_json(path)["test_videos"]
     }
 
 
 def timelines(method, inputs, chosen, events, every, settings, out):
     """Draw the `chosen` videos with a method's first seed, and a contact sheet (None without videos); paths of both.
 
-    `events` is the ground truth, `every` that of all label sets.
+    Videos left out have no picture. `events` is the ground truth, `every` that of all label sets.
     """
     report, iou, labels = settings["report"], settings["evaluation"]["iou"], settings["dataset"]["labels"]
     sets = sorted(set(every.label_set) - {"", labels})
@@ -80,6 +78,7 @@ def timelines(method, inputs, chosen, events, every, settings, out):
     kept["correct"] = match(kept, events, [iou])[0] != UNMATCHED
     folds = _fold_of(inputs.folder / method.name / f"seed{settings['run']['seeds'][0]}")
     paths, pictures = [], {}
+    chosen = chosen[[not summary.left_out(inputs.faces, name) for name in chosen.video_id]]
     for video in tqdm(list(chosen.itertuples()), desc="timelines", unit="video"):
         name = video.video_id
         mine, kept_here, found = (part[part.video_id == name] for part in (events, kept, table))
@@ -88,7 +87,7 @@ def timelines(method, inputs, chosen, events, every, settings, out):
         pictures[name] = dict(zip(frames, images, strict=True))
         if name not in folds:  # a plain split tests only some
             continue
-        threshold = json.loads((folds[name] / "threshold.json").read_text(encoding="utf-8"))["threshold"]
+        threshold = read_json(folds[name] / "threshold.json")["threshold"]
         face = alignment.read(inputs.faces / "alignment" / f"{name}.csv").status != "missing"
         truths = {labels: mine} | {one: every[(every.video_id == name) & (every.label_set == one)] for one in sets}
         curve = timeline.confidence_curve(folds[name], video, found)

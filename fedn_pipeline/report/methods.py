@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from fedn_pipeline.files import checked
 from fedn_pipeline.report import provenance
 from fedn_pipeline.report.results import Experiment, read_experiment
 
@@ -62,7 +63,7 @@ def training_logs(folder, seeds):
     """`{network or "": [training_log tables]}` of an experiment's folds; a cascade's log may hold several networks."""
     logs = {}
     for path in [path for seed in seeds for path in sorted(folder.glob(f"seed{seed}/folds/*/training_log.csv"))]:
-        table = pd.read_csv(path)
+        table = pd.read_csv(checked(path))
         for network, part in table.groupby("network", sort=False) if "network" in table else [("", table)]:
             logs.setdefault(network, []).append(part)
     return logs

@@ -17,6 +17,7 @@ import torch
 from safetensors import safe_open
 
 from fedn_pipeline import __version__, config, intervals
+from fedn_pipeline.files import checked
 from fedn_pipeline.model import flops
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "pandas", "opencv-contrib-python", "mediapipe", "snakemake")
@@ -41,7 +42,7 @@ def _of_seeds(folder, seeds, name):
 def recorded_settings(folder, seeds):
     """The settings that a network's folds kept with their weights (`folder/seedN/folds/NAME`), or none."""
     for path in _of_seeds(folder, seeds, "checkpoint.safetensors")[:1]:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(checked(path), framework="numpy") as file:
             return json.loads((file.metadata() or {}).get("fedn_pipeline", "{}")).get("settings", {})
     return {}
 

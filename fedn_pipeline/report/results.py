@@ -4,7 +4,6 @@ Reads `EXPERIMENT/seedN/folds/NAME/{detections.csv, threshold.json, fold.json}`;
 data set's videos exactly once, so that a stale or missing fold can never hide in an average.
 """
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +13,7 @@ import pandas as pd
 
 from fedn_pipeline.dataset.tables import read_detections
 from fedn_pipeline.evaluation.bootstrap import difference, draw_scores, summary
-from fedn_pipeline.files import InputError, write_csv
+from fedn_pipeline.files import InputError, read_json, write_csv
 from fedn_pipeline.report import table
 
 
@@ -25,8 +24,7 @@ def read_run(folder, videos):
     """
     records, tables = [], []
     for path in sorted(folder.glob("folds/*/fold.json")):
-        threshold = json.loads((path.parent / "threshold.json").read_text(encoding="utf-8"))
-        records.append({**json.loads(path.read_text(encoding="utf-8")), **threshold})
+        records.append({**read_json(path), **read_json(path.parent / "threshold.json")})
         tables.append(read_detections(path.parent / "detections.csv", videos))
     tested = Counter(video for record in records for video in record["test_videos"])
     allowed = {0, 1} if records and all(record.get("plain_split") for record in records) else {1}
@@ -81,9 +79,11 @@ def reference(names):
 
 
 def _row(experiment, metrics, videos):
-    """Metrics, weights, protocol and omitted videos of one experiment."""
+    """Metrics, weights, protocol, videos left out (with the reason) and omitted videos of one experiment."""
     omitted = sorted(set(videos.video_id) - experiment.tested)
+    left_out = {video: why for record in experiment.records for video, why in record.get("left_out", {}).items()}
     return {
+        "left_out": "; ".join(f"{video}: {why}" for video, why in sorted(left_out.items())),
         "metrics": metrics,
         "weights": "; ".join(sorted({weights_text(record) for record in experiment.records})),
         "protocol": "; ".join(sorted({protocol(record) for record in experiment.records})),

@@ -16,7 +16,7 @@ from fedn_pipeline.evaluation.metrics import evaluate
 from fedn_pipeline.files import sha256
 from fedn_pipeline.report import claims, methods, page, provenance
 from fedn_pipeline.report.results import of_videos, weights_text
-from fedn_pipeline.report.table import DASH, FURTHER_SCORES, SCORES, cell, compared, demo_note
+from fedn_pipeline.report.table import DASH, FURTHER_SCORES, SCORES, cell, compared, demo_note, left_out_note
 from fedn_pipeline.report.tables import DIFFERENCES_NOTE
 from fedn_pipeline.sources import digest
 
@@ -92,8 +92,11 @@ def summary(content):
             rest = f" (no numbers here: {', '.join(lacking)})" if lacking else ""
             items.append(f"<li>{escape(claim)}: {page.verdict(word)}{escape(rest)}</li>")
     listed = f"<p>The paper's claims on this data:</p><ul>{''.join(items)}</ul>" if items else ""
-    note = demo_note(content.results)
-    return f'<div class="summary">{page.paragraph(text)}{listed}</div>{page.paragraph(note, "note") if note else ""}'
+    note, lost = demo_note(content.results), left_out_note(content.results)
+    return (
+        f'{page.paragraph(lost, "warning") if lost else ""}<div class="summary">{page.paragraph(text)}{listed}</div>'
+        f"{page.paragraph(note, 'note') if note else ''}"
+    )
 
 
 def what_was_run(content):

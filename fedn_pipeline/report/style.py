@@ -9,6 +9,7 @@ from matplotlib import pyplot as plt
 from fedn_pipeline.files import whole
 
 matplotlib.use("Agg")
+matplotlib.rcParams["text.parse_math"] = False  # a `$` in somebody's emotion is a dollar, not a formula
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = "osD^vP*X<>"
@@ -32,6 +33,6 @@ def save(figure, path):
     """Write a figure whole, the same bytes each time: no date, no random ids. The suffix is the format."""
     metadata = {".svg": {"Date": None}, ".png": {"Software": None}}.get(path.suffix)
     jpeg = {"pil_kwargs": {"quality": JPEG_QUALITY}} if path.suffix == ".jpg" else {}
-    with whole(path) as partial, plt.rc_context({"svg.hashsalt": path.stem, **FONT}):
+    with whole(path, checksum=False) as partial, plt.rc_context({"svg.hashsalt": path.stem, **FONT}):
         figure.savefig(partial, dpi=110, metadata=metadata, **jpeg)
     plt.close(figure)

@@ -13,7 +13,7 @@ from fedn_pipeline import files
 from fedn_pipeline.evaluation.metrics import COUNTS, METRICS
 
 IDENTITY = ("dataset", "labels", "method", "source")
-FURTHER = ("weights", "protocol", "seeds", "omitted_videos")
+FURTHER = ("left_out", "weights", "protocol", "seeds", "omitted_videos")
 DASH = "–"
 SCORES = {  # column: heading, factor, decimals
     "tp": ("TP", 1, 0),
@@ -40,6 +40,8 @@ DEMO_NOTE = (
     f"{DEMO_WEIGHTS.capitalize()}: a ResNet18 that has only seen rendered stills of the demo's faces. Such a row shows "
     "that the pipeline runs, not what the method can do: {methods}."
 )
+WORDS_OF_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+LATEX = str.maketrans({mark: f"\\{mark}" for mark in "&%$#_{}"} | WORDS_OF_LATEX)
 COMPARED = ("spotting_f1", "spotting_map", "detection_map", "strs")
 
 
@@ -82,6 +84,8 @@ def scores(table, names=tuple(SCORES)):
     """The table's columns `names` as people read them: text cells, method first, intervals in brackets."""
     rows = table.to_dict("records")
     cells = {"Method": [str(row["method"]) for row in rows]}
+    if any(_left_out(row) for row in rows):
+        cells["Videos left out"] = [str(len(_left_out(row))) for row in rows]
     for name in names:
         cells[(SCORES | FURTHER_SCORES)[name][0]] = [
             cell(name, *(row.get(name + suffix) for suffix in ("", "_low", "_high"))) for row in rows
@@ -120,16 +124,32 @@ def demo_note(table):
     return DEMO_NOTE.format(methods=", ".join(table.method[used].astype(str))) if used.any() else ""
 
 
+def _left_out(row):
+    """The videos of a row that could not be processed, each with its reason."""
+    cell = row.get("left_out")
+    return [] if _missing(cell) else str(cell).split("; ")
+
+
+def left_out_note(table):
+    """A line that names every video that could not be processed, with its reason, or nothing."""
+    found = sorted({video for row in table.to_dict("records") for video in _left_out(row)})
+    if not found:
+        return ""
+    names = "; ".join(found)
+    return f"LEFT OUT: {len(found)} video(s) could not be processed; their expressions count as missed: {names}."
+
+
 def latex(table):
-    """The scores as a LaTeX table, the note on demo weights below it."""
-    note = demo_note(table).replace("_", r"\_")
+    """The scores as a LaTeX table, the notes on videos left out and demo weights below it."""
+    notes = [note for note in (left_out_note(table), demo_note(table)) if note]
+    note = "\n\n".join(notes).translate(LATEX)
     return scores(table).to_latex(index=False, escape=True) + (f"\n{note}\n" if note else "")
 
 
 def markdown(table, differences=None):
     """All printed forms as Markdown tables, columns aligned for a terminal."""
-    note = [f"{demo_note(table)}\n"] if demo_note(table) else []
-    parts = [aligned(scores(table)), f"{UNITS}\n", *note, aligned(provenance(table))]
+    notes = [f"{_in_markdown(note)}\n" for note in (left_out_note(table), demo_note(table)) if note]
+    parts = [aligned(scores(table)), f"{UNITS}\n", *notes, aligned(provenance(table))]
     if differences is not None and len(differences):
         parts += [aligned(compared(differences)), "Paired differences on the same draws; * interval excludes 0.\n"]
     return "\n".join(parts)
@@ -137,8 +157,15 @@ def markdown(table, differences=None):
 
 def aligned(text):
     """A table of text as Markdown, columns aligned for a terminal."""
-    escaped = text.map(lambda cell: cell.replace("|", "&#124;")) if len(text) else text
-    return escaped.to_markdown(index=False, disable_numparse=True) + "\n"
+    escaped = text.map(_in_markdown) if len(text) else text
+    return escaped.rename(columns=_in_markdown).to_markdown(index=False, disable_numparse=True) + "\n"
+
+
+def _in_markdown(text):
+    """A cell that stays a cell, without HTML, code or links; what people read in a terminal stays as it is."""
+    for mark, code in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("`", "&#96;"), ("](", "]&#40;")):
+        text = text.replace(mark, code)
+    return " ".join(text.split())
 
 
 def _flat(row):

@@ -11,11 +11,12 @@ import pandas as pd
 from safetensors.torch import save_file
 
 from fedn_pipeline import __version__, compute
+from fedn_pipeline.features import cache
 from fedn_pipeline.files import InputError, whole, write_csv
 from fedn_pipeline.model import outputs
 from fedn_pipeline.model.geometry import row_stride
-from fedn_pipeline.training import data, loop, predictions, windows
-from fedn_pipeline.training.classes import emotions_of_fold
+from fedn_pipeline.training import data, loop, predictions, resume, windows
+from fedn_pipeline.training.classes import check_positives, emotions_of_fold
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
 
@@ -56,8 +57,10 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
     neither targets nor background.
     """
     device = compute.prepare(seed, settings["training"]["threads"])
-    parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"])
+    left_out = cache.left_out(features_path, videos.video_id)
+    parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"], left_out)
     label = f"without {held_out}"
+    check_positives(events, parts, label, settings["model"]["recognition"])
     classes = emotions_of_fold(events, parts, label) if settings["model"]["recognition"] else [EXPRESSION]
     names = outputs.names(classes, settings["model"])
     loaded = _load(features_path, parts, settings, device)
@@ -65,12 +68,14 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
         name: data.events_on_feature_axis(events, others, videos, loaded[name].ids, classes)
         for name in ("train", "held_out")
     }
+    used = {name: settings[name] for name in SECTIONS}
+    decisive = resume.key((videos, events, others), features_path, device, held_out=held_out, seed=seed, settings=used)
+    saved = resume.Saved(folder / resume.NAME, decisive, settings["training"]["save_every_s"])
     network, log = loop.train(
         loaded["train"], truth["train"], loaded["held_out"], truth["held_out"],
-        classes, settings, seed, device, label,
+        classes, settings, seed, device, label, saved,
     )  # fmt: skip
     raw = {role: _raw(network, loaded[role], videos, settings, device) for role in ("test", "held_out")}
-    used = {name: settings[name] for name in SECTIONS}
     metadata = {"classes": classes, "held_out": held_out, "seed": seed, "settings": used, "version": __version__}
     with whole(folder / "checkpoint.safetensors") as partial:
         tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
@@ -81,3 +86,4 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
     precision = compute.choose_precision(training["precision"], device)
     recipe = f"{training['imbalance']} loss, {log[-1]['step']} steps of {training['batch_size']} windows, {precision}"
     write_record(folder, parts, held_out, features_path, seed, settings["folds"], "training/fold.py", recipe)
+    saved.remove()

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from fedn_pipeline import compute
 from fedn_pipeline.files import InputError
 from fedn_pipeline.model import fedn, geometry
-from fedn_pipeline.training import losses, targets, windows
+from fedn_pipeline.training import losses, resume, targets, windows
 
 
 def prepare(videos, events, settings, generator=None):
@@ -78,11 +78,12 @@ def _cause(features, parts, network):
     return "the sum of all squared gradients"
 
 
-def train(videos, events, held_out_videos, held_out_events, classes, settings, seed, device, label=""):
+def train(videos, events, held_out_videos, held_out_events, classes, settings, seed, device, label="", saved=None):
     """Train one network. Returns `(network, log rows)`.
 
     Raises FloatingPointError if a loss or gradient is not finite, InputError if no window, or none that
-    `training.empty_passes` passes in a row have seen, gives a positive. `label` names the fold in messages.
+    `training.empty_passes` passes in a row have seen, gives a positive. `label` names the fold in messages;
+    `saved` (resume.Saved) keeps the state at the end of an epoch, from which a killed training goes on.
     """
     training = settings["training"]
     precision = compute.choose_precision(training["precision"], device)
@@ -128,8 +129,9 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
         return mean
 
     # 3. Steps.
-    rows, sums, order, met, empty_passes = [], {}, index.new_zeros(0), 0, 0
-    for step in tqdm(range(n_steps), desc=f"train {label}", unit="step"):
+    state = saved.load(network, optimizer, generator, device) if saved else resume.State()
+    order, met = index.new_zeros(0), 0
+    for step in tqdm(range(state.step, n_steps), f"train {label}", n_steps, initial=state.step, unit="step"):
         if len(order) < batch:
             order = torch.from_numpy(generator.permutation(len(index))).to(device)
         chosen, order = order[:batch], order[batch:]
@@ -148,25 +150,29 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
         optimizer.step()
         met += parts["positives"]
         if len(order) < batch:  # a pass over the windows ends
-            empty_passes = 0 if met else empty_passes + 1
-            if empty_passes == training["empty_passes"]:  # one alone is chance where a pass leaves windows out
+            state.empty_passes = 0 if met else state.empty_passes + 1
+            if state.empty_passes == training["empty_passes"]:  # one alone is chance where a pass leaves windows out
                 raise InputError(
-                    f"{label}: no positive in the {per_epoch * empty_passes} steps up to step {step}: only "
+                    f"{label}: no positive in the {per_epoch * state.empty_passes} steps up to step {step}: only "
                     f"{positive_windows} of {len(index)} training windows hold one, and {len(order)} are left out of a "
                     "pass; label more expressions, or lower windows.background_per_positive or training.batch_size"
                 )
             met = 0
         for name, value in {"loss": loss.detach(), **parts, "gradient_norm": norm.detach()}.items():
-            sums[name] = sums.get(name, 0) + value
+            state.sums[name] = state.sums.get(name, 0) + value
 
         # 4. A row of the learning curve.
         since = (step + 1) % training["log_every"] or training["log_every"]
         if since == training["log_every"] or step == n_steps - 1:
-            means = {name: float(value) / since for name, value in sums.items()}
+            means = {name: float(value) / since for name, value in state.sums.items()}
             row = {"step": step + 1, "epoch": (step + 1) / max(1, per_epoch), "learning_rate": rate, **means}
-            rows.append({**row, "held_out_loss": held_out_loss(), **by_level})
-            sums = {}
-    return network, rows
+            state.rows.append({**row, "held_out_loss": held_out_loss(), **by_level})
+            state.sums = {}
+
+        if saved and len(order) < batch and step < n_steps - 1:
+            state.step = step + 1
+            saved.save(network, optimizer, generator, state)
+    return network, state.rows
 
 
 @torch.no_grad()

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from fedn_pipeline.files import InputError, whole
+from fedn_pipeline import hdf5
+from fedn_pipeline.files import InputError, checked
 
-DATASETS = ("starts", "intervals", "logits", "valid")
+# Name -> type (NumPy's letter) and number of axes.
+DATASETS = {"starts": ("i", {1}), "intervals": ("f", {3}), "logits": ("f", {3}), "valid": ("b", {1})}
 
 
 @dataclass
@@ -28,7 +30,7 @@ class RawPredictions:
 
 def write(path, roles, names):
     """Write `{role: {video_id: RawPredictions}}` (roles `test` and `held_out`) and the names of the logits."""
-    with whole(path) as partial, h5py.File(partial, "w") as file:
+    with hdf5.whole(path) as file:
         file.attrs["classes"] = list(names)
         for role, videos in roles.items():
             for video, raw in videos.items():
@@ -41,11 +43,14 @@ def write(path, roles, names):
 def read(path):
     """Inverse of `write`: `(roles, names)`. Raises InputError naming a damaged file."""
     try:
-        with h5py.File(path) as file:
+        with h5py.File(checked(path)) as file:
+            for role in file.values():
+                for group in role.values():
+                    hdf5.require_numbers(path, group)
             roles = {
                 role: {
                     video: RawPredictions(
-                        **{name: group[name][:] for name in DATASETS},
+                        **{name: hdf5.array(group, name, *what) for name, what in DATASETS.items()},
                         fps=float(group.attrs["fps"]),
                         n_frames=int(group.attrs["n_frames"]),
                     )
@@ -54,5 +59,5 @@ def read(path):
                 for role in file
             }
             return roles, [str(name) for name in file.attrs["classes"]]
-    except OSError as error:
+    except hdf5.DAMAGED as error:
         raise InputError(f"{path}: damaged or no HDF5 file ({error}); delete it and run again") from error

@@ -20,6 +20,7 @@ def write_record(folder, parts, held_out, features_path, seed, folds, code, reci
         "training": recipe,
         "code": code,
         "code_sha256": sources.digest(code),
+        "left_out": cache.left_out(features_path, parts.test),
         **cache.provenance(features_path),
     }
     write_json(folder / "fold.json", record)

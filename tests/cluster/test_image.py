@@ -33,4 +33,11 @@ def test_images_have_the_same_base_and_every_file_that_installing_reads():
     copied = {word for line in re.findall(r"^COPY (.+) \S+$", docker, re.M) for word in line.split()}
     files = re.search(r"%files\n(.*?)\n\n", apptainer, re.S)[1].split()[::2]
     assert copied == set(files) and all((REPOSITORY / name).exists() for name in copied)
-    assert copied >= {"pyproject.toml", "constraints.txt", "README.md", "fedn_pipeline", SCRIPT}
+    assert copied >= {
+        "pyproject.toml",
+        "requirements.txt",
+        "requirements-generic.txt",
+        "README.md",
+        "fedn_pipeline",
+        SCRIPT,
+    }

@@ -146,7 +146,7 @@ def test_names_are_made_safe(tmp_path):
     )
     release = read(tmp_path)
     assert by_id(release)["subject"].to_dict() == {"my_vid_o__1_": "M_ller___Co", "_-dash": "b"}
-    assert release.events["video_id"].tolist() == ["my_vid_o__1_"] * 3
+    assert sorted(release.events["video_id"]) == ["my_vid_o__1_"] * 3
     changed = release.issues[release.issues["rule"] == "name_made_safe"][["before", "after"]].values.tolist()
     assert ["my vidéo (1)", "my_vid_o__1_"] in changed and ["Müller & Co", "M_ller___Co"] in changed
 
@@ -167,7 +167,7 @@ def test_two_videos_with_one_id(root):
     write_events(root, ["anna/smile.mp4,0,2,joy", "smile,0,2,joy"])
     release = read(root, strict=False)
     assert sorted(release.videos["video_id"]) == ["anna_smile", "ben_smile", "talk"]
-    assert release.events["video_id"].tolist() == ["anna_smile"]
+    assert sorted(release.events["video_id"]) == ["anna_smile"]
     assert rules(release) == ["several_videos", "two_videos_with_one_id"]
 
 
@@ -183,12 +183,23 @@ def test_unreadable_videos(root):
     write_images(root / "ben/none", [1, 2])
     for path in (root / "ben/none").iterdir():
         path.write_bytes(b"x")
-    write_events(root, ["words,1,2,joy", "talk,5,9,joy"])
-    found = refusals(root, fps=30)
-    assert len(found) == 3 and all(name in "".join(found) for name in ("words.mp4", "empty.mov", "none of the 2"))
-    release = read(root, fps=30, strict=False)
-    assert sorted(release.videos["video_id"]) == ["smile", "talk"] and release.events["video_id"].tolist() == ["talk"]
-    assert "video_left_out" in rules(release)
+    write_events(root, ["words,1,2,joy", "words,40,52,joy", "talk,5,9,joy"])
+    for strict in (True, False):  # broken files do not stop the others; the faces stage leaves them out
+        release = read(root, fps=30, strict=strict)
+        facts = by_id(release)[["n_frames", "fps"]].loc[["words", "empty", "none"]].values.tolist()
+        assert facts == [[53, 30], [1, 30], [1, 30]] and sorted(release.events["video_id"]) == [
+            "talk",
+            "words",
+            "words",
+        ]
+        told = release.issues[release.issues.rule == "undecodable_video"].set_index("video_id")
+        assert sorted(told.index) == ["empty", "none", "words"] and "none of the 2" in told.before["none"]
+
+
+def test_videos_of_which_none_can_be_decoded_are_refused(tmp_path):
+    (tmp_path / "words.mp4").write_text("just words")
+    (line,) = refusals(tmp_path)
+    assert "none of the videos can be decoded" in line
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,8 @@ def test_truncated_file_ends_early_and_says_so(sound, tmp_path, name):
     cut.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     info = assert_frames_in_place(cut, pictures)
     assert N / 4 < info.n_frames < N and info.header_frames == N
-    assert info.warnings()[-1] == (f"the file announces {N} frames but holds {info.n_frames}: it was cut short")
+    announced = f"the file announces {N} frames but holds {info.n_frames}: it was cut short"
+    assert info.warnings()[-1].startswith(announced)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fedn_pipeline.features import cache
-from fedn_pipeline.files import InputError, sha256
+from fedn_pipeline.files import InputError, checksum_path, sha256
 
 
 def write(path, videos, weights="w", **other):
@@ -49,6 +49,9 @@ def test_absent_video_and_flipped_byte_are_named(merged):
     data = bytearray(merged.read_bytes())
     data[offset + 100] ^= 1
     merged.write_bytes(data)
+    with pytest.raises(InputError, match=r"net\.h5: damaged: its bytes are not those that net\.h5\.sha256"):
+        cache.read(merged, "b")
+    checksum_path(merged).unlink()
     with pytest.raises(InputError, match=r"net\.h5: video b: damaged"):
         cache.read(merged, "b")
 

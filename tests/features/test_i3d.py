@@ -294,7 +294,8 @@ def test_a_video_without_any_face_and_one_cut_short(weights, tmp_path, capsys):
 def test_crops_that_do_not_belong_to_the_alignment_are_refused(weights, tmp_path):
     videos = stage_files(tmp_path, ["tracked"] * 9)
     stage_files(tmp_path / "other", ["tracked"] * 8)
-    (tmp_path / "other/crops/v.mp4").replace(tmp_path / "crops/v.mp4")
+    for name in ("v.mp4", "v.mp4.sha256"):
+        (tmp_path / "other/crops" / name).replace(tmp_path / "crops" / name)
     with pytest.raises(InputError, match=r"v\.mp4: 8 crops, its alignment has 9 rows"):
         i3d_extract.run(videos, tmp_path, weights, tmp_path / "f.h5", SETTINGS)
     assert not (tmp_path / "f.h5").exists()

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What a Debian or Ubuntu with Python 3.11 still needs. One place, for Dockerfile, fedn.def, make and .ci/run:
 #   workflow/image/install.sh system                    # as root: the two libraries that MediaPipe loads
-#   workflow/image/install.sh python PYTHON EXTRA [-e]  # this project by constraints.txt, with an extra; -e: in place
+#   workflow/image/install.sh python PYTHON EXTRA [-e]  # this project, what its extra needs by hashes; -e: in place
 set -eu
 cd "$(dirname "$0")/../.."
 what=$1
@@ -16,7 +16,10 @@ case $what in
     python)
         python=$1 extra=$2
         shift 2
-        "$python" -m pip install --quiet -c constraints.txt "$@" ".[$extra]"
+        more=$([ "$extra" = dev ] || echo "-r requirements-$extra.txt") # requirements.txt is that of dev
+        # shellcheck disable=SC2086 # two words, or none
+        "$python" -m pip install --quiet --require-hashes -r requirements.txt $more
+        "$python" -m pip install --quiet --no-deps --no-build-isolation "$@" .
         ;;
     *)
         echo "$0: \`$what\` is neither system nor python" >&2

@@ -24,8 +24,8 @@ checkpoint dataset:
         reading=reading,
         settings=lambda wildcards: settings(*(["demo"] if wildcards.dataset in RENDERED else READING))(wildcards),
     shell:
-        "fedn-pipeline dataset {params.reader} --out {params.folder} {params.reading:q}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline dataset {params.reader:q} --out {params.folder:q} {params.reading:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule demo_video:
@@ -47,8 +47,8 @@ rule demo_video:
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=settings("demo"),
     shell:
-        "fedn-pipeline dataset demo --out {params.folder} --part {wildcards.video:q}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline dataset demo --out {params.folder:q} --part {wildcards.video:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule demo_stills:
@@ -69,7 +69,8 @@ rule demo_stills:
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=settings("demo"),
     shell:
-        "fedn-pipeline dataset demo --out {params.folder} --part stills" " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline dataset demo --out {params.folder:q} --part stills"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 checkpoint rehearsal:
@@ -92,4 +93,4 @@ checkpoint rehearsal:
         folder=lambda wildcards, output: Path(output.videos).parent,
         settings=settings("rehearsal"),
     shell:
-        "fedn-pipeline rehearse --out {params.folder} --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline rehearse --out {params.folder:q} --settings {params.settings:q} > {log:q} 2>&1"

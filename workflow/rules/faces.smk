@@ -6,6 +6,7 @@ rule faces:
         video=source,
     output:
         alignment="data/{dataset}/alignment/{video}.csv",
+        summary="data/{dataset}/alignment/{video}.json",
         crops="data/{dataset}/crops/{video}.mp4",
     log:
         "results/{dataset}/logs/faces/{video}.log",
@@ -23,5 +24,5 @@ rule faces:
         aligner=aligner,
         settings=settings("faces", "openface"),
     shell:
-        "fedn-pipeline faces {input.video:q} --video-id {wildcards.video:q} {params.frame_axis:q} --out {params.folder}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline faces {input.video:q} --video-id {wildcards.video:q} {params.frame_axis:q} --leave-out --out {params.folder:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"

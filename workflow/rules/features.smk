@@ -25,8 +25,8 @@ rule pretrain:
         exclude=excluded,
         settings=settings("pretrain", "backbone.input_size", "backbone.mean", "backbone.std"),
     shell:
-        "fedn-pipeline pretrain --stills {params.folder:q} {params.exclude} --out {output}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline pretrain --stills {params.folder:q} {params.exclude:q} --out {output:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule backbone:
@@ -47,7 +47,7 @@ rule backbone:
     params:
         code=code("features/checkpoint.py"),
     shell:
-        "fedn-pipeline backbone --checkpoint {input.checkpoint:q} --out {output} > {log} 2>&1"
+        "fedn-pipeline backbone --checkpoint {input.checkpoint:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule i3d_weights:
@@ -66,7 +66,7 @@ rule i3d_weights:
     params:
         code=code("features/i3d.py"),
     shell:
-        "fedn-pipeline backbone --i3d {input.rgb:q} {input.flow:q} --out {output} > {log} 2>&1"
+        "fedn-pipeline backbone --i3d {input.rgb:q} {input.flow:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule features_part:
@@ -84,7 +84,8 @@ rule features_part:
             video=part_videos(wildcards),
         ),
     output:
-        temp("data/{dataset}/features/{backbone}/part{part}.h5"),
+        part=temp("data/{dataset}/features/{backbone}/part{part}.h5"),
+        checksum=temp("data/{dataset}/features/{backbone}/part{part}.h5.sha256"),
     log:
         "results/{dataset}/logs/features/{backbone}/part{part}.log",
     benchmark:
@@ -101,8 +102,8 @@ rule features_part:
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=lambda wildcards: settings(*(I3D if wildcards.backbone == "i3d" else EMBEDDING))(wildcards),
     shell:
-        "fedn-pipeline features --videos {input.videos} --only {params.only:q} --faces {params.folder}"
-        " --weights {input.weights} --out {output} --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline features --videos {input.videos:q} --only {params.only:q} --faces {params.folder:q}"
+        " --weights {input.weights:q} --out {output.part:q} --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule features:
@@ -122,7 +123,7 @@ rule features:
     params:
         code=code("features/cache.py"),
     shell:
-        "fedn-pipeline features --merge {input.parts} --out {output} > {log} 2>&1"
+        "fedn-pipeline features --merge {input.parts:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule flow_part:
@@ -139,7 +140,8 @@ rule flow_part:
             video=part_videos(wildcards),
         ),
     output:
-        temp("data/{dataset}/flow/gap{gap}/part{part}.h5"),
+        part=temp("data/{dataset}/flow/gap{gap}/part{part}.h5"),
+        checksum=temp("data/{dataset}/flow/gap{gap}/part{part}.h5.sha256"),
     log:
         "results/{dataset}/logs/flow/gap{gap}/part{part}.log",
     benchmark:
@@ -154,8 +156,8 @@ rule flow_part:
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=settings("flow.method", "flow.work_size", "flow.size"),
     shell:
-        "fedn-pipeline flow --videos {input.videos} --only {params.only:q} --faces {params.folder}"
-        " --gap {wildcards.gap} --out {output} --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline flow --videos {input.videos:q} --only {params.only:q} --faces {params.folder:q}"
+        " --gap {wildcards.gap:q} --out {output.part:q} --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule flow:
@@ -173,4 +175,4 @@ rule flow:
     params:
         code=code("features/cache.py"),
     shell:
-        "fedn-pipeline flow --merge {input.parts} --out {output} > {log} 2>&1"
+        "fedn-pipeline flow --merge {input.parts:q} --out {output:q} > {log:q} 2>&1"

@@ -30,9 +30,9 @@ rule folds:
         folder=subpath(output[0], parent=True),
         settings=settings(*TRUTH, "windows", "model", "training", "folds.group", "folds.method", "folds.held_out"),
     shell:
-        "fedn-pipeline folds --videos {input.videos} --events {input.events} --features {input.features}"
-        " --held-out {wildcards.held_out:q} --seed {wildcards.seed} --out {params.folder}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline folds --videos {input.videos:q} --events {input.events:q} --features {input.features:q}"
+        " --held-out {wildcards.held_out:q} --seed {wildcards.seed:q} --out {params.folder:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule detections:
@@ -56,8 +56,8 @@ rule detections:
         folder=subpath(output[0], parent=True),
         settings=settings(*TRUTH, "detections", *THRESHOLD),
     shell:
-        "fedn-pipeline detections --predictions {input.predictions} --videos {input.videos} --events {input.events}"
-        " --out {params.folder} --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline detections --predictions {input.predictions:q} --videos {input.videos:q} --events {input.events:q}"
+        " --out {params.folder:q} --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule reference:
@@ -83,9 +83,9 @@ rule reference:
         folder=subpath(output[0], parent=True),
         settings=settings(*TRUTH, "training.held_out_fraction", "folds", "detections.max_missing_share", *THRESHOLD),
     shell:
-        "fedn-pipeline folds --videos {input.videos} --events {input.events} --features {input.features}"
-        " --held-out {wildcards.held_out:q} --seed {wildcards.seed} --out {params.folder}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline folds --videos {input.videos:q} --events {input.events:q} --features {input.features:q}"
+        " --held-out {wildcards.held_out:q} --seed {wildcards.seed:q} --out {params.folder:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule cascade:
@@ -132,6 +132,6 @@ rule cascade:
             "detections",
         ),
     shell:
-        "fedn-pipeline folds --videos {input.videos} --events {input.events} {params.sources:q}"
-        " --held-out {wildcards.held_out:q} --seed {wildcards.seed} --out {params.folder:q}"
+        "fedn-pipeline folds --videos {input.videos:q} --events {input.events:q} {params.sources:q}"
+        " --held-out {wildcards.held_out:q} --seed {wildcards.seed:q} --out {params.folder:q}"
         " --settings {params.settings:q} > {log:q} 2>&1"

@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 
+from fedn_pipeline.faces.crops import REPEATABLE
 from fedn_pipeline.files import whole
 
 from .action_units import BLINK, displacements, folds
@@ -38,7 +39,7 @@ def render_video(settings, video_id, path):
         stream = container.add_stream("libx264", rate=settings["fps"])
         stream.width, stream.height, stream.pix_fmt = settings["width"], settings["height"], "yuv420p"
         stream.thread_count = 1  # more threads, other bytes
-        stream.options = {"preset": settings["preset"], "crf": str(settings["crf"])}
+        stream.options = {"preset": settings["preset"], "crf": str(settings["crf"]), "x264-params": REPEATABLE}
         for i in range(frame_count(settings)):
             units = {unit: curve[i] for unit, curve in motion.units.items()}
             picture = renderer.frame(units, motion.pose[i], motion.light[i], noise)
