@@ -26,8 +26,7 @@ lint: $(INSTALLED)
 $(INSTALLED): pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; give it as PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --require-hashes -r requirements.txt
-	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	workflow/image/install.sh python .venv/bin/python dev -e
 	@touch $@
 
 bench: $(INSTALLED) # writes docs/performance.md; on an idle machine

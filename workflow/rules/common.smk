@@ -207,7 +207,9 @@ def annotations(wildcards):
     folder = root(wildcards.dataset)
     if resolved(wildcards.dataset)["dataset"]["reader"] == "custom":
         # A new video changes its folder; another one in its place may have other frames.
-        below = [path for path in folder.rglob("*") if path.name.lower().endswith(search.VIDEO_SUFFIXES) or path.is_dir()]
+        below = [
+            path for path in folder.rglob("*") if path.name.lower().endswith(search.VIDEO_SUFFIXES) or path.is_dir()
+        ]
         return sorted(map(literal, [folder, *below, *folder.glob("*.csv")]))
     return sorted(map(literal, search.workbooks(folder)))
 
@@ -436,10 +438,3 @@ def comparison_settings(wildcards):
 
 # Data sets that are rendered here instead of read from a release.
 RENDERED = set(datasets(lambda every: every["dataset"]["reader"] == "demo").split("|"))
-
-
-def memory(wildcards, input):
-    """MB of a job that holds the features of all videos in memory: theirs with room, and its own (benchmarks/scale.py)."""
-    features = input.get("features")
-    held_mb = Path(features).stat().st_size / 1e6 if features else 0
-    return round(2000 + 1.5 * held_mb)

@@ -16,6 +16,7 @@ checkpoint dataset:
         dataset=datasets(lambda every: every["dataset"]["reader"] != "rehearsal"),
     resources:
         mem_mb=1000,
+        runtime=120,  # a release of 4 million files on a shared file system: not measured,
     params:
         code=lambda wildcards: code("dataset/demo/stage.py" if wildcards.dataset in RENDERED else "dataset/stage.py"),
         reader=lambda wildcards: resolved(wildcards.dataset)["dataset"]["reader"],
@@ -36,8 +37,11 @@ rule demo_video:
         "results/{dataset}/benchmarks/demo_video/{video}.tsv"
     wildcard_constraints:
         dataset=datasets(lambda every: every["dataset"]["reader"] == "demo"),
+    group:
+        faces_group
     resources:
         mem_mb=1500,
+        runtime=demo_video_minutes,
     params:
         code=code("dataset/demo/stage.py"),
         folder=lambda wildcards: f"data/{wildcards.dataset}",
@@ -59,6 +63,7 @@ rule demo_stills:
     priority: 50  # the longest chain starts here: stills, pretrain, features
     resources:
         mem_mb=1500,
+        runtime=demo_stills_minutes,
     params:
         code=code("dataset/demo/stage.py"),
         folder=lambda wildcards: f"data/{wildcards.dataset}",
@@ -82,6 +87,7 @@ checkpoint rehearsal:
         dataset=datasets(lambda every: every["dataset"]["reader"] == "rehearsal"),
     resources:
         mem_mb=1000,
+        runtime=minutes(100),
     params:
         code=code("rehearsal.py"),
         folder=lambda wildcards, output: Path(output.videos).parent,

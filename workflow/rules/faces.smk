@@ -12,8 +12,11 @@ rule faces:
         "results/{dataset}/logs/faces/{video}.log",
     benchmark:
         "results/{dataset}/benchmarks/faces/{video}.tsv"
+    group:
+        faces_group
     resources:
         mem_mb=2000,
+        runtime=faces_minutes,
     params:
         code=code("faces/align.py"),
         folder=lambda wildcards: f"data/{wildcards.dataset}",

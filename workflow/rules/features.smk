@@ -16,7 +16,8 @@ rule pretrain:
     priority: 50
     threads: lambda wildcards: resolved(wildcards.dataset)["pretrain"]["threads"]
     resources:
-        mem_mb=3000,
+        mem_mb=3500,
+        runtime=pretrain_minutes,
         gpu_slots=GPU_SLOTS,
     params:
         code=code("features/pretrain.py"),
@@ -42,6 +43,7 @@ rule backbone:
         backbone=RESNET,
     resources:
         mem_mb=1500,
+        runtime=minutes(60),
     params:
         code=code("features/checkpoint.py"),
     shell:
@@ -60,6 +62,7 @@ rule i3d_weights:
         "results/{dataset}/benchmarks/backbone/i3d.tsv"
     resources:
         mem_mb=1500,
+        runtime=minutes(60),
     params:
         code=code("features/i3d.py"),
     shell:
@@ -90,6 +93,7 @@ rule features_part:
     threads: lambda wildcards: resolved(wildcards.dataset)["backbone"]["threads"]
     resources:
         mem_mb=3000,
+        runtime=features_minutes,
         gpu_slots=GPU_SLOTS,
     params:
         code=lambda wildcards: code("features/i3d_extract.py" if wildcards.backbone == "i3d" else "features/extract.py"),
@@ -115,6 +119,7 @@ rule features:
         dataset=datasets(lambda every: every["dataset"]["reader"] != "rehearsal"),
     resources:
         mem_mb=1000,
+        runtime=lambda wildcards: minutes(n_steps(wildcards) * STEP_MB / DISK_MB_S),
     params:
         code=code("features/cache.py"),
     shell:
@@ -143,6 +148,7 @@ rule flow_part:
         "results/{dataset}/benchmarks/flow/gap{gap}/part{part}.tsv"
     resources:
         mem_mb=1500,
+        runtime=flow_minutes,
     params:
         code=code("features/flow.py"),
         only=part_videos,
@@ -165,6 +171,7 @@ rule flow:
         "results/{dataset}/benchmarks/flow/gap{gap}.tsv"
     resources:
         mem_mb=1000,
+        runtime=lambda wildcards: minutes(n_steps(wildcards) * FLOW_MB / DISK_MB_S),
     params:
         code=code("features/cache.py"),
     shell:

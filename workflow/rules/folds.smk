@@ -23,6 +23,7 @@ rule folds:
     threads: lambda wildcards: resolved(wildcards.dataset, wildcards.experiment)["training"]["threads"]
     resources:
         mem_mb=memory,
+        runtime=fold_minutes,
         gpu_slots=GPU_SLOTS,
     params:
         code=code("training/fold.py"),
@@ -48,7 +49,8 @@ rule detections:
     wildcard_constraints:
         experiment=by_method("fedn"),
     resources:
-        mem_mb=1500,
+        mem_mb=1000,
+        runtime=minutes(60),
     params:
         code=code("detection/fold.py"),
         folder=subpath(output[0], parent=True),
@@ -71,8 +73,11 @@ rule reference:
         f"{FOLD}/reference_benchmark.tsv"
     wildcard_constraints:
         experiment=by_method("chance", "classic"),
+    group:
+        reference_group
     resources:
         mem_mb=memory,
+        runtime=reference_minutes,
     params:
         code=code("references/fold.py"),
         folder=subpath(output[0], parent=True),
@@ -106,6 +111,7 @@ rule cascade:
     threads: lambda wildcards: resolved(wildcards.dataset, wildcards.experiment)["training"]["threads"]
     resources:
         mem_mb=memory,
+        runtime=fold_minutes,
         gpu_slots=GPU_SLOTS,
     params:
         code=code("cascades/fold.py"),

@@ -19,6 +19,7 @@ rule results:
         "results/{dataset}/benchmarks/results.tsv"
     resources:
         mem_mb=2000,
+        runtime=minutes(600),
     params:
         code=code("report/results.py"),
         not_run=not_run_arguments,
@@ -48,6 +49,7 @@ rule comparison:
         "results/{dataset}/benchmarks/comparison.tsv"
     resources:
         mem_mb=2000,
+        runtime=minutes(600),
     params:
         code=code("report/results.py"),
         not_run=not_run_arguments,
@@ -104,6 +106,7 @@ rule report:
         page="summary|report",
     resources:
         mem_mb=2000,
+        runtime=minutes(3600),
     params:
         code=code("report/stage.py"),
         not_run=not_run_arguments,
