@@ -12,7 +12,6 @@ from fedn_pipeline import sources
 from fedn_pipeline.dataset import search
 from fedn_pipeline.cascades.gap import gap_of
 from fedn_pipeline.dataset.tables import SAFE_NAME, ground_truth, of_label_set, read_events, read_videos
-from fedn_pipeline.faces import summary
 from fedn_pipeline.files import InputError
 from fedn_pipeline.training import classes, split
 from snakemake.exceptions import WorkflowError
@@ -344,10 +343,6 @@ def not_run(dataset):
     return {name: lacking(dataset, name) for name in names if lacking(dataset, name)}
 
 
-def not_run_arguments(wildcards):
-    return [word for pair in not_run(wildcards.dataset).items() for word in ("--not-run", *pair)]
-
-
 def fold_features(wildcards):
     """The fold's feature cache; `{column}` in `backbone.name` is the held-out group's value in that column."""
     every = resolved(wildcards.dataset, wildcards.experiment)
@@ -369,71 +364,6 @@ def fold_features(wildcards):
             f"backbone.name: {name!r} names a file: use columns of videos.csv with letters, digits, `.`, `_`, `-` only"
         )
     return f"data/{wildcards.dataset}/features/{name}.h5"
-
-
-REQUESTED = set()  # data sets whose tables this run makes
-
-
-def left_out():
-    """A line per video that the tables of this run could not take in, and why."""
-    folders = [Path(f"data/{dataset}") for dataset in sorted(REQUESTED)]
-    names = [(folder, path.stem) for folder in folders for path in sorted(folder.glob("alignment/*.json"))]
-    return [f"{folder}: {name}: {why}" for folder, name in names for why in summary.left_out(folder, name).values()]
-
-
-def every_fold(wildcards, experiments=None):
-    """detections.csv of every experiment, seed and held-out group."""
-    REQUESTED.add(wildcards.dataset)
-    dataset, run = wildcards.dataset, resolved(wildcards.dataset)["run"]
-    return [
-        f"results/{dataset}/{label_set(dataset)}/{experiment}/seed{seed}/folds/{held_out}/detections.csv"
-        for experiment in experiments or run["experiments"]
-        if experiment not in not_run(dataset)
-        for seed in run["seeds"]
-        for held_out in groups(dataset, experiment)
-    ]
-
-
-def fold_folders(wildcards, experiments=None):
-    """The folders in which folds lie, as far as they exist.
-
-    Snakemake does not rebuild a deleted file whose consumer is up to date; but deleting one makes its folder newer than
-    the table, so with the folders as inputs the table, and what it lacks, is made again.
-    """
-    folds = [Path(path).parent for path in every_fold(wildcards, experiments)]
-    return sorted({str(folder) for fold in folds for folder in (fold, fold.parent) if folder.is_dir()})
-
-
-def page_experiments(wildcards):
-    """The rows of a page: the summary has the table's; the report the paper's whole comparison, then further ones."""
-    every = resolved(wildcards.dataset)
-    rows = every["run"]["experiments"]
-    return rows if wildcards.get("page") == "summary" else list(dict.fromkeys([*every["report"]["experiments"], *rows]))
-
-
-def page_table(wildcards):
-    """The table that a page explains."""
-    name = wildcards.dataset
-    return f"results/{name}_table.csv" if wildcards.page == "summary" else f"results/{name}/report/table.csv"
-
-
-def _with_rows_of(wildcards):
-    every = resolved(wildcards.dataset)
-    return {**every, "run": {**every["run"], "experiments": page_experiments(wildcards)}}
-
-
-def page_settings(wildcards):
-    """All settings of a data set, with the rows of the page; where its files lie on this machine is no part of it."""
-    every = _with_rows_of(wildcards)
-    return json.dumps({**every, "dataset": {**every["dataset"], "root": None}}, sort_keys=True)
-
-
-def comparison_settings(wildcards):
-    every = _with_rows_of(wildcards)
-    chosen = {"run": every["run"], "evaluation": every["evaluation"], "dataset": {}}
-    for place in TRUTH:
-        chosen["dataset"][place.split(".")[1]] = every["dataset"][place.split(".")[1]]
-    return json.dumps(chosen, sort_keys=True)
 
 
 # Data sets that are rendered here instead of read from a release.
