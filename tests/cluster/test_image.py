@@ -16,7 +16,7 @@ def calls(path):
 
 def test_both_images_call_the_script_that_make_and_ci_call():
     docker, apptainer = calls(IMAGE / "Dockerfile"), calls(IMAGE / "fedn.def")
-    assert docker == apptainer == ["system", "python python3 generic"]
+    assert docker == apptainer == ["system", "python python3 dev"]
     assert calls(REPOSITORY / ".ci/run")[0] == "system"
     assert calls(REPOSITORY / "Makefile") == ["python .venv/bin/python dev -e"]
 
@@ -36,7 +36,6 @@ def test_images_have_the_same_base_and_every_file_that_installing_reads():
     assert copied >= {
         "pyproject.toml",
         "requirements.txt",
-        "requirements-generic.txt",
         "README.md",
         "fedn_pipeline",
         SCRIPT,
