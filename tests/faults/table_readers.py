@@ -88,7 +88,7 @@ def canonical(path, kind, videos):
         for name, value in own.items():
             if name in numbers:
                 same_number(value, row.get(name), name)
-            elif name == "kept":
+            elif name == "kept" and kind == "detections":
                 agree(value, row["kept"] in ("True", "true", "1"), "kept")
             else:
                 agree(value, row.get(name, ""), name)

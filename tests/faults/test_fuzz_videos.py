@@ -96,8 +96,9 @@ def test_sound_videos_in_odd_formats(child, full, tmp_path, record_property):
             path.write_bytes(seeds.turned(path.read_bytes(), quarter_turns))
             shown = np.rot90(shown, -quarter_turns, axes=(1, 2))
         np.save(folder / "pictures.npy", shown)
+        # MP4's mean rate counts the time that its last frame is shown, much of so short a file.
         arguments = {"path": str(path), "pictures": str(folder / "pictures.npy"), "names": [path.name]}
-        return arguments | {"tolerance": tolerance, "fps": fps if n > 3 else 0, "fps_tolerance": 2 if steps else 1.01}
+        return arguments | {"tolerance": tolerance, "fps": fps if n > 3 else 0, "fps_tolerance": 3 if steps else 1.01}
 
     side = st.integers(24, 200)
     strategy = st.tuples(
