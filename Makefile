@@ -23,10 +23,10 @@ lint: $(INSTALLED)
 	snakefmt --check workflow
 	snakemake --lint
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; give it as PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	workflow/image/install.sh python .venv/bin/python dev -e
 	@touch $@
 
 bench: $(INSTALLED) # writes docs/performance.md; on an idle machine

@@ -37,7 +37,10 @@ while [ $# -gt 0 ]; do
     shift
 done
 case $command in
-    faces) : > "$out/alignment/$video.csv"; : > "$out/crops/$video.mp4" ;;
+    faces)
+        : > "$out/alignment/$video.csv"; : > "$out/crops/$video.mp4"
+        echo '{"left_out": null}' > "$out/alignment/$video.json" ;;
+    features) : > "$out"; : > "$out.sha256" ;;
     folds) cd "$out"; : > checkpoint.safetensors; : > training_log.csv; : > predictions.h5; : > fold.json ;;
     detections) cd "$out"; : > detections.csv; : > threshold.json ;;
     results) for name in .csv .md .tex _differences.csv; do : > "$out$name"; done ;;

@@ -1,6 +1,7 @@
 """`fedn-pipeline`: one thin command per stage; the workflow's rules call exactly these.
 
-Bad input (InputError) prints its message alone and exits with status 2. Heavy imports wait until a command needs them.
+Bad input (InputError), a file that cannot be read and a number that is not finite print one message alone and exit with
+status 2. Heavy imports wait until a command needs them.
 """
 
 import argparse
@@ -41,8 +42,10 @@ def faces(args, settings):
     from fedn_pipeline.faces import align, crops
 
     name = args.video_id or args.video.stem
-    if not SAFE_NAME.fullmatch(name) or name in (".", ".."):
-        raise InputError(f"video id `{name}`: only A-Z a-z 0-9 . _ - may occur; give another with --video-id")
+    if not SAFE_NAME.fullmatch(name):
+        raise InputError(
+            f"video id `{name}`: only A-Z a-z 0-9 . _ - may occur, no . or - first; give another with --video-id"
+        )
     paths = args.out / "alignment" / f"{name}.csv", args.out / "crops" / f"{name}{crops.CROPS_SUFFIX}"
     summary = align.process(args.video, *paths, settings, args.fps, args.first_number, leave_out=args.leave_out)
     print(json.dumps(summary, indent=2))
@@ -187,6 +190,21 @@ def doctor(args, settings):
     from fedn_pipeline import doctor as checks
 
     print(checks.page(args.config), end="")
+
+
+def forget(args, settings):
+    from fedn_pipeline.forget import stage
+
+    every = config.resolve(args.config, args.dataset)["dataset"]
+    root = args.data / args.dataset if every["reader"] == "demo" else every["root"]
+    print(stage.run(args.subject, args.dataset, args.data, args.results, root, args.video, args.dry_run))
+
+
+def verify(args, settings):
+    from fedn_pipeline import verify as checks
+
+    folders = args.folder or checks.default_folders()
+    print(checks.run(folders))
 
 
 def _of_experiment(args, settings):
@@ -355,6 +373,20 @@ def parser():
     sub = command(doctor, "what is there and what is not: machine, OpenFace, weights, data sets, disk, commands")
     sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
 
+    sub = command(
+        forget, "erase a subject from everything written, list the models trained on it, prove that none is left"
+    )
+    sub.add_argument("subject", metavar="SUBJECT", help="as in videos.csv")
+    sub.add_argument("--dataset", required=True, metavar="NAME", help="of config/datasets/")
+    sub.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="default: data")
+    sub.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+    sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
+    sub.add_argument("--video", nargs="+", default=[], metavar="ID", help="videos of it that the table lists no more")
+    sub.add_argument("--dry-run", action="store_true", help="only list its videos and the models trained on it")
+
+    sub = command(verify, "compare every file with the checksum that was written beside it")
+    sub.add_argument("folder", type=Path, nargs="*", metavar="DIR", help="default: data and results")
+
     sub = command(ceiling, "how much of the ground truth a configuration can find at all, before any training")
     tables(sub)
     of_experiment(sub)
@@ -371,10 +403,16 @@ def main(argv=None):
         os.environ.setdefault("TQDM_MININTERVAL", "10")  # in a log a line every ten seconds is enough
     try:
         args.run(args, config.from_argument(args.settings))
-    except InputError as error:
-        print(f"fedn-pipeline {args.command}: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return 0
+    except (InputError, FloatingPointError) as error:  # the second is raised on purpose, with the place
+        why = str(error)
+    except OSError as error:
+        if error.filename is None:  # of no use without its traceback
+            raise
+        why = f"{error.filename}: {error.strerror}"
+    # Only now is the error gone, and with it the progress bar that it kept open in the middle of a line.
+    print(f"fedn-pipeline {args.command}: {why}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -58,11 +58,13 @@ def whole(path, checksum=True):
 def _settle(partial, path):
     """Rename `partial` to `path`, its bytes safely on the disk, and write the checksum beside it.
 
-    In between there is no checksum, never one of other bytes: a job killed here leaves a whole file.
+    In between there is no checksum, never one of other bytes: a job killed here leaves a whole file. Of two processes
+    that write it at once, the later one's file stays, with its own checksum.
     """
     with open(partial, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         os.fsync(file.fileno())
+        described = _version(os.stat(file.fileno()))
     beside = checksum_path(path)
     partial_checksum = partial.with_name(partial.name + CHECKSUM_SUFFIX)
     try:
@@ -70,8 +72,22 @@ def _settle(partial, path):
         beside.unlink(missing_ok=True)
         os.replace(partial, path)
         os.replace(partial_checksum, beside)
+        while (found := _version(os.stat(path))) != described:  # another process has put its file there since
+            partial_checksum.write_text(f"{sha256(path)}  {path.name}\n", encoding="utf-8")
+            os.replace(partial_checksum, beside)
+            described = found
     finally:
         partial_checksum.unlink(missing_ok=True)
+
+
+def is_partial(path):
+    """Whether a file is one that a writer had not finished."""
+    return bool(_PARTIAL.fullmatch(Path(path).name.removesuffix(CHECKSUM_SUFFIX)))
+
+
+def _version(stat):
+    """What tells a file from another one, or a later state of it, under the same name."""
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def _sweep(folder, host):

@@ -13,12 +13,11 @@ import json
 import zlib
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from fedn_pipeline import __version__, files
+from fedn_pipeline import __version__, files, hdf5
 from fedn_pipeline.dataset import counts, tables
 from fedn_pipeline.dataset.release import ISSUE_COLUMNS
 from fedn_pipeline.features import cache
@@ -167,8 +166,7 @@ def _write_features(path, videos, events, settings):
     own = events.groupby("video_id").indices
     total, none = int(videos.n_frames.sum()), np.zeros(0, dtype=np.int64)
     with (
-        files.whole(path) as partial,
-        h5py.File(partial, "w") as file,
+        hdf5.whole(path) as file,
         tqdm(total=total, desc="rehearsal", unit="frame", unit_scale=True) as progress,
     ):
         for video in videos.sort_values("video_id").itertuples():

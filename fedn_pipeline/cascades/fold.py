@@ -19,7 +19,7 @@ from fedn_pipeline.dataset.tables import read_detections, write_detections
 from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.features import cache
 from fedn_pipeline.files import InputError, read_json, whole, write_csv, write_json
-from fedn_pipeline.training.classes import emotions_of_fold
+from fedn_pipeline.training.classes import check_positives, emotions_of_fold
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
 
@@ -185,11 +185,11 @@ def run(videos, events, others, inputs, held_out, folder, settings, seed):
     subjects.
     """
     device, folds = compute.prepare(seed, settings["training"]["threads"]), settings["folds"]
-    parts = split(videos, folds["group"], held_out, settings["training"]["held_out_fraction"])
     cached = inputs.flow if folds["method"] == "str" else inputs.features
-    if cached:  # what is absent is told by its method
-        parts = parts.teaching_without(cache.left_out(cached, videos.video_id))
+    left_out = cache.left_out(cached, videos.video_id) if cached else ()  # what is absent is told by its method
+    parts = split(videos, folds["group"], held_out, settings["training"]["held_out_fraction"], left_out)
     label = f"without {held_out}"
+    check_positives(events, parts, label, recognition=True)
     task = Task(
         videos, events, others, parts, emotions_of_fold(events, parts, label), settings, np.random.default_rng(seed),
         device, label,

@@ -9,7 +9,7 @@ import torch
 
 from fedn_pipeline import hdf5, intervals
 from fedn_pipeline.cascades.samples import of_table
-from fedn_pipeline.files import InputError, checked
+from fedn_pipeline.files import InputError, checked, rebuild
 
 
 @dataclass
@@ -35,7 +35,9 @@ class FlowCache:
             return torch.empty(0, 3, self.side, self.side)
         first = starts.min()
         with _group(self.path, video) as group:  # in one piece: HDF5 picks scattered rows 20 times more slowly
-            return torch.from_numpy(group["features"][first : starts.max() + 1][starts - first].astype(np.float32))
+            found = group["features"][first : starts.max() + 1][starts - first].astype(np.float32)
+        _must_be_finite(found, self.path, video, starts)
+        return torch.from_numpy(found)
 
     def pictures_of(self, video, starts):
         """The same for parallel arrays of video ids and starts; each video is read once."""
@@ -51,9 +53,17 @@ def _group(path, video):
     """A video's group in the open cache. Raises InputError naming file and video if something is absent or damaged."""
     try:
         with h5py.File(checked(path)) as file:
+            hdf5.require_numbers(path, file[video])
             yield file[video]
     except hdf5.DAMAGED as error:
         raise InputError(f"{path}: video {video}: {error}; delete the file and run again (rule `flow`)") from error
+
+
+def _must_be_finite(values, path, video, steps):
+    """Raise InputError naming file, video and step if some of `values [len(steps), ...]` is NaN or infinite."""
+    wrong = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+    if wrong.any():
+        raise InputError(f"{path}: video {video}: flow is not finite at step {steps[wrong][0]}; {rebuild(path)}")
 
 
 def load(path, ids):
@@ -63,6 +73,7 @@ def load(path, ids):
         with _group(path, video) as group:
             motion[video] = Motion(group["valid"][:], group["magnitude"][:])
             gap, side = int(group.attrs["gap"]), group["features"].shape[-1]
+        _must_be_finite(motion[video].magnitude, path, video, np.arange(len(motion[video].magnitude)))
     return FlowCache(path, gap, side, motion)
 
 

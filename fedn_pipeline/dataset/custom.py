@@ -19,8 +19,6 @@ from fedn_pipeline.dataset import custom_tables, frames, release, search
 from fedn_pipeline.faces import video
 from fedn_pipeline.files import InputError
 
-VIDEO_SUFFIXES = (".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts")
-VIDEO_SUFFIXES += (".mxf", ".ogv", ".vob", ".webm", ".wmv")
 FEWEST_IMAGES = 2  # in a folder that is a video
 ALIGNED = "_aligned"  # OpenFace's name for the folder of a video's aligned faces
 OURS = {"videos.csv", "events.csv", "data_issues.csv"}  # a folder with these was made by this stage
@@ -99,7 +97,7 @@ def _discovered(root, notes):
 
 
 def _is_video(name):
-    return name.lower().endswith(VIDEO_SUFFIXES) and not name.startswith(".")
+    return name.lower().endswith(search.VIDEO_SUFFIXES) and not name.startswith(".")
 
 
 def _new(folder, seen):

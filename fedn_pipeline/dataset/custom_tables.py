@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fedn_pipeline.dataset import release
-from fedn_pipeline.dataset.tables import EVENT_COLUMNS, VIDEO_COLUMNS, Sheet
+from fedn_pipeline.dataset.tables import EVENT_COLUMNS, UNPRINTABLE, VIDEO_COLUMNS, Sheet
 from fedn_pipeline.files import InputError
 
 SECONDS = ("onset_s", "offset_s")
@@ -24,7 +24,6 @@ TYPES = ("", "macro", "micro")
 LABEL_SET = "annotated"  # of rows that name none
 # Columns of videos.csv that are measured, so that the user's are not used.
 MEASURED = ("source", "kind", "n_frames", "width", "height", "first_number")
-UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories: control, surrogate, line and paragraph separators
 
 
 def safe(text):

@@ -16,6 +16,8 @@ from fedn_pipeline.dataset import workbook
 from fedn_pipeline.dataset.release import type_of
 from fedn_pipeline.files import InputError
 
+VIDEO_SUFFIXES = (".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts")
+VIDEO_SUFFIXES += (".mxf", ".ogv", ".vob", ".webm", ".wmv")
 DEPTH = 3  # levels below the root: a release within its download within the user's folder
 MAX_ENTRIES = 5000  # no folder of annotations or of videos is as long; folders of frames are
 FRAME_FOLDER = re.compile(

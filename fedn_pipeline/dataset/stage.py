@@ -4,10 +4,11 @@ The three files are written after every check has passed, or not at all. The tex
 was found, how it compares to the published counts, and how many rows each rule repaired.
 """
 
+import dataclasses
 from pathlib import Path
 
 from fedn_pipeline import files
-from fedn_pipeline.dataset import casme2, casme3, counts, custom, samm, tables
+from fedn_pipeline.dataset import casme2, casme3, counts, custom, forgotten, samm, tables
 from fedn_pipeline.files import InputError
 
 READERS = {"casme2": casme2.read, "casme3": casme3.read, "samm": samm.read, "custom": custom.read}
@@ -30,6 +31,12 @@ def run(reader, root, out, settings, labels=None, types=("macro",), annotations_
     if not len(release.videos):
         rules = ", ".join(f"{count} {rule}" for rule, count in release.issues["rule"].value_counts().items())
         raise InputError(f"{root}: no video is left, everything was dropped: {rules}")
+    n_subjects = release.videos["subject"].nunique()
+    tables_left = forgotten.without(out, release.videos, release.events, release.issues)
+    release = dataclasses.replace(release, **dict(zip(("videos", "events", "issues"), tables_left, strict=True)))
+    n_out = n_subjects - release.videos["subject"].nunique()
+    if n_out:
+        release.notes.append(f"subjects left out because they were forgotten ({out / forgotten.NAME}): {n_out}")
     label_sets = list(dict.fromkeys(release.events["label_set"]))
     if labels is not None and label_sets and not {labels, ""} & set(label_sets):
         raise InputError(f"{reader}: no label set `{labels}` (--labels); there are: {', '.join(label_sets)}")

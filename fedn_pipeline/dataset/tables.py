@@ -8,6 +8,7 @@ header. Columns: datasets.md and evaluation.md.
 import csv
 import difflib
 import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,9 @@ EVENT_COLUMNS = (
     "provenance",
 )
 DETECTION_COLUMNS = ("video_id", "onset", "offset", "confidence", "emotion", "kept")
-SAFE_NAME = re.compile(r"[A-Za-z0-9._-]+")
+# Names files and words of commands: none is hidden, an option, or a way out of a folder.
+SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories: control, surrogate, line and paragraph separators
 KINDS = ("", "frames", "video")
 BOOLEANS = {"True": True, "true": True, "1": True, "False": False, "false": False, "0": False}
 MAX_LINES = 200  # problems listed in one message; the rest is counted
@@ -65,6 +68,8 @@ def read_events(path, videos):
     sheet.intervals_inside(videos)
     sheet.apex_inside()
     sheet.trimmed("emotion")
+    for column in ("emotion", "expression_type", "label_set", "provenance"):
+        sheet.printable(column)
     # Two rows of a release may agree in all but the row of its sheet; a row that was pasted twice has one provenance.
     identity = ["video_id", "onset", "offset", "expression_type", "emotion", "label_set", "provenance"]
     sheet.unique(identity, "duplicate row")
@@ -83,6 +88,7 @@ def read_detections(path, videos):
     sheet.intervals_inside(videos)
     sheet.number("confidence", required=True)
     sheet.trimmed("emotion")
+    sheet.printable("emotion")
     draws = ["draw"] if "draw" in sheet.header else []
     for column in draws:
         sheet.integer(column, required=True)
@@ -211,8 +217,18 @@ class Sheet:
 
     def safe_name(self, column):
         cells = self.table[column]
-        bad = [not SAFE_NAME.fullmatch(cell) or set(cell) == {"."} for cell in cells]
-        self.flag(bad, lambda row: f"{column} {row[column]!r} names files: use letters, digits, `.`, `_`, `-` only")
+        first = np.array([cell.startswith((".", "-")) for cell in cells], dtype=bool)
+        bad = np.array([not SAFE_NAME.fullmatch(cell) for cell in cells], dtype=bool)
+        self.flag(first, lambda row: f"{column} {row[column]!r} names files: no `.` or `-` comes first")
+        self.flag(
+            bad & ~first,
+            lambda row: f"{column} {row[column]!r} names files: use letters, digits, `.`, `_`, `-` only",
+        )
+
+    def printable(self, column):
+        """No line breaks, no control characters (a terminal obeys them)."""
+        bad = [any(unicodedata.category(mark) in UNPRINTABLE for mark in cell) for cell in self.table[column]]
+        self.flag(bad, lambda row: f"{column} {row[column]!r} holds control characters")
 
     def trimmed(self, column):
         cells = self.table[column]

@@ -32,7 +32,7 @@ def process(
     try:
         info = source.probe(source_path, fps, first_number)
     except InputError as error:
-        if not leave_out:
+        if not leave_out or not Path(source_path).exists():
             raise
         source.read_through(source_path)  # what the disk does not give is not the video's fault
         return summary.leave_out(alignment_path, crops_path, str(error).removeprefix(f"{source_path}: "))

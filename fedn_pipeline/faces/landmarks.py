@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fedn_pipeline.faces import offline
 from fedn_pipeline.files import InputError
 
 N_MESH = 468  # vertices of the canonical mesh; the 10 further landmarks are the irises
@@ -132,6 +133,7 @@ class Landmarker:
     """A face detector with its state; use it in a `with` block. `video`: follows faces from frame to frame."""
 
     def __init__(self, max_faces, min_confidence, video):
+        offline.seal()  # MediaPipe would report its use over the network
         self._mediapipe, base_options, vision = _mediapipe()
         checked_task_bytes()
         mode = vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE

@@ -20,7 +20,7 @@ from fedn_pipeline.features import backbone
 from fedn_pipeline.files import InputError
 
 X86_64 = ("x86_64", "AMD64")
-EXTRA = "pip install -c constraints.txt -e '.[openvino]'"
+EXTRA = "pip install --require-hashes -r requirements-openvino.txt"
 
 
 def fits_openvino(device):

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from fedn_pipeline import hdf5
-from fedn_pipeline.files import InputError, checked, whole
+from fedn_pipeline.files import InputError, checked, rebuild
 
 # Alike in all groups of a merged file, and kept at its root.
 OF_THE_WHOLE = ("weights_sha256", "weights_origin", "backend", "precision", "version")
@@ -41,12 +41,21 @@ def write_group(file, video, entry):
 
 
 def read(path, video):
-    """One video's Features. Raises InputError naming file and video if it is absent or its checksum fails."""
+    """One video's Features. Raises InputError naming file and video if it is absent, its checksum fails, or a value is
+    NaN or infinite."""
     with _group(path, video) as group:
         features, valid = hdf5.array(group, "features", "fiu", {2, 3, 4}), hdf5.array(group, "valid", "b", {1})
         if len(features) != len(valid):
             raise ValueError(f"{len(features)} rows of features, {len(valid)} of valid")
-        return Features(features, valid, dict(group.attrs))
+        entry = Features(features, valid, dict(group.attrs))
+    finite = np.isfinite(entry.features)
+    if not finite.all():
+        row, *place = np.argwhere(~finite)[0]
+        raise InputError(
+            f"{path}: video {video}: not finite: {entry.features[row, *place]} at step "
+            f"{row * int(entry.attributes['frame_stride'])} of the 30 fps axis; {rebuild(path)}"
+        )
+    return entry
 
 
 def read_valid(path, video):
@@ -67,6 +76,7 @@ def _group(path, video):
         try:
             if video not in file:
                 raise InputError(f"{path}: no features of video {video}; rebuild the file with the `features` rule")
+            hdf5.require_numbers(path, file[video])
             yield file[video]
         except hdf5.DAMAGED as error:
             raise InputError(f"{path}: video {video}: damaged ({error}); delete the file and run again") from error
@@ -99,7 +109,7 @@ def merge(parts, path):
 
     The file's name is the backbone's, kept in its attributes.
     """
-    with whole(path) as partial, h5py.File(partial, "w") as merged:
+    with hdf5.whole(path) as merged:
         sources = {}
         for part in parts:
             with _open(part) as file:

@@ -10,14 +10,13 @@ from functools import partial
 from itertools import islice
 
 import cv2
-import h5py
 import numpy as np
 from tqdm import tqdm
 
-from fedn_pipeline import __version__, intervals
+from fedn_pipeline import __version__, hdf5, intervals
 from fedn_pipeline.faces import alignment, crops, summary
 from fedn_pipeline.features import backbone, backends, cache
-from fedn_pipeline.files import InputError, sha256, whole
+from fedn_pipeline.files import InputError, sha256
 
 BATCHES_AHEAD = 2  # read while the network runs; more cost memory and bring nothing
 
@@ -89,11 +88,15 @@ def video_features(row, crops_path, alignment_path, network, settings):
     per_frame = np.zeros((row.n_frames, backbone.WIDTH), dtype=np.float32)
     with tqdm(desc=f"features {row.video_id}", total=int(needed.sum()), unit="frame") as progress:
         per_frame[needed] = embed(wanted, network, settings["batch_size"], progress)
-    if not np.isfinite(per_frame).all():
+    with np.errstate(over="ignore"):  # what half precision cannot hold becomes infinite, which is said below
+        halved = per_frame.astype(np.float16)
+    if not np.isfinite(halved).all():
+        frame = np.argwhere(~np.isfinite(halved))[0][0]
+        worst = np.abs(per_frame[frame]).max()
         raise FloatingPointError(
-            f"{crops_path}: features are not finite (frame {np.argwhere(~np.isfinite(per_frame))[0][0]})"
+            f"{crops_path}: features are not finite in half precision (frame {frame}: up to {worst:g})"
         )
-    return per_frame[source].astype(np.float16), has_face[source]
+    return halved[source], has_face[source]
 
 
 def run(videos, faces_folder, weights, path, settings):
@@ -118,7 +121,7 @@ def run(videos, faces_folder, weights, path, settings):
 
 def write(path, videos, faces_folder, of_all, features_of):
     """Each video's `features_of(row, crops_path, alignment_path)` into one HDF5 file, with the attributes `of_all`."""
-    with whole(path) as unfinished, h5py.File(unfinished, "w") as file:
+    with hdf5.whole(path) as file:
         for row in videos.itertuples():
             crops_path = faces_folder / "crops" / f"{row.video_id}{crops.CROPS_SUFFIX}"
             alignment_path = faces_folder / "alignment" / f"{row.video_id}.csv"

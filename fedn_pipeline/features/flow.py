@@ -10,14 +10,13 @@ stay in pixels instead of being stretched to [0, 1] picture by picture, which wo
 from collections import deque
 
 import cv2
-import h5py
 import numpy as np
 from tqdm import tqdm
 
-from fedn_pipeline import __version__, intervals
+from fedn_pipeline import __version__, hdf5, intervals
 from fedn_pipeline.faces import alignment, crops, summary
 from fedn_pipeline.features import cache
-from fedn_pipeline.files import InputError, sha256, whole
+from fedn_pipeline.files import InputError, sha256
 
 # pyramid scale, levels, window, iterations, polynomial neighbourhood and its sigma, flags: OpenCV's documented example
 FARNEBACK = (0.5, 3, 15, 3, 5, 1.2, 0)
@@ -124,7 +123,7 @@ def run(videos, faces_folder, gap, path, settings):
         "precision": "fp32",
         "version": __version__,
     }
-    with whole(path) as partial, h5py.File(partial, "w") as file:
+    with hdf5.whole(path) as file:
         for row in videos.itertuples():
             crops_path = faces_folder / "crops" / f"{row.video_id}{crops.CROPS_SUFFIX}"
             alignment_path = faces_folder / "alignment" / f"{row.video_id}.csv"

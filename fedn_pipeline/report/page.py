@@ -54,7 +54,7 @@ def _cell(column, text, linked):
     else:
         inner = re.sub("([_+])", r"\1<wbr>", escape(text)) if column in NAME_COLUMNS else escape(text)
         if text in linked and column in NAME_COLUMNS:
-            inner = f'<a href="#{anchor(text)}">{inner}</a>'
+            inner = f'<a href="#{escape(anchor(text))}">{inner}</a>'
     return f"<td{kind}>{inner}</td>"
 
 
@@ -95,7 +95,7 @@ def definitions(pairs):
 
 def part(title, body, name):
     """A part of a section, with an id to point to."""
-    return f'<div class="part" id="{name}"><h3>{escape(title)}</h3>{body}</div>'
+    return f'<div class="part" id="{escape(name)}"><h3>{escape(title)}</h3>{body}</div>'
 
 
 def render(title, lead, sections):

@@ -82,7 +82,7 @@ def confusion(tables):
     """One matrix per method: true (rows) against predicted emotion of spotted true positives, shaded by row share."""
     figure, axes = _panels(list(tables), 2.9, "predicted", "true")
     for axis, (method, table) in zip(axes, tables.items(), strict=False):
-        shown = table if table["other"].any() else table.drop(columns="other")
+        shown = table if table.iloc[:, -1].any() else table.iloc[:, :-1]  # the last one: an emotion may be `other`, too
         counts = shown.to_numpy()
         share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-9)
         axis.imshow(share, cmap="Greys", vmin=0, vmax=1)

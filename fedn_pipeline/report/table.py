@@ -40,6 +40,8 @@ DEMO_NOTE = (
     f"{DEMO_WEIGHTS.capitalize()}: a ResNet18 that has only seen rendered stills of the demo's faces. Such a row shows "
     "that the pipeline runs, not what the method can do: {methods}."
 )
+WORDS_OF_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+LATEX = str.maketrans({mark: f"\\{mark}" for mark in "&%$#_{}"} | WORDS_OF_LATEX)
 COMPARED = ("spotting_f1", "spotting_map", "detection_map", "strs")
 
 
@@ -140,13 +142,13 @@ def left_out_note(table):
 def latex(table):
     """The scores as a LaTeX table, the notes on videos left out and demo weights below it."""
     notes = [note for note in (left_out_note(table), demo_note(table)) if note]
-    note = "\n\n".join(notes).replace("_", r"\_")
+    note = "\n\n".join(notes).translate(LATEX)
     return scores(table).to_latex(index=False, escape=True) + (f"\n{note}\n" if note else "")
 
 
 def markdown(table, differences=None):
     """All printed forms as Markdown tables, columns aligned for a terminal."""
-    notes = [f"{note}\n" for note in (left_out_note(table), demo_note(table)) if note]
+    notes = [f"{_in_markdown(note)}\n" for note in (left_out_note(table), demo_note(table)) if note]
     parts = [aligned(scores(table)), f"{UNITS}\n", *notes, aligned(provenance(table))]
     if differences is not None and len(differences):
         parts += [aligned(compared(differences)), "Paired differences on the same draws; * interval excludes 0.\n"]
@@ -155,8 +157,15 @@ def markdown(table, differences=None):
 
 def aligned(text):
     """A table of text as Markdown, columns aligned for a terminal."""
-    escaped = text.map(lambda cell: cell.replace("|", "&#124;")) if len(text) else text
-    return escaped.to_markdown(index=False, disable_numparse=True) + "\n"
+    escaped = text.map(_in_markdown) if len(text) else text
+    return escaped.rename(columns=_in_markdown).to_markdown(index=False, disable_numparse=True) + "\n"
+
+
+def _in_markdown(text):
+    """A cell that stays a cell, without HTML, code or links; what people read in a terminal stays as it is."""
+    for mark, code in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("`", "&#96;"), ("](", "]&#40;")):
+        text = text.replace(mark, code)
+    return " ".join(text.split())
 
 
 def _flat(row):

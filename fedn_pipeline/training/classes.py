@@ -26,4 +26,28 @@ def emotions_of_fold(events, parts, label):
             f"(the first: video {first.video_id}, onset {first.onset})",
             file=sys.stderr,
         )
+    only_held_out = sorted(set(found) - set(emotions(events[events.video_id.isin(parts.train)])))
+    if only_held_out:
+        print(
+            f"WARNING: events.csv: {label}: only the subjects that the threshold is chosen on show "
+            f"{', '.join(only_held_out)}: nothing of it is learnt",
+            file=sys.stderr,
+        )
     return found
+
+
+def check_positives(events, parts, label, recognition):
+    """Raise InputError if the videos that give the gradient show nothing to learn; `recognition`: only what has a name
+    counts. Cheap: the workflow asks for every fold before anything is computed."""
+    counted = events[events.emotion != ""] if recognition else events
+    if counted.video_id.isin(parts.train).any():
+        return
+    what = "expression that names an emotion" if recognition else "expression"
+    shown = f"{' '.join(parts.train[:3])}{' ...' if len(parts.train) > 3 else ''}"
+    elsewhere = int(counted.video_id.isin(parts.held_out).sum())
+    raise InputError(
+        f"events.csv: {label}: no {what} in the {len(parts.train)} video(s) to train on ({shown}; "
+        f"{elsewhere} in those that the threshold is chosen on); label some there, or see "
+        "dataset.labels, dataset.expression_types, training.held_out_fraction"
+        + (", or only spot (model.recognition: false)" if recognition else "")
+    )

@@ -16,7 +16,7 @@ from fedn_pipeline.files import InputError, whole, write_csv
 from fedn_pipeline.model import outputs
 from fedn_pipeline.model.geometry import row_stride
 from fedn_pipeline.training import data, loop, predictions, resume, windows
-from fedn_pipeline.training.classes import emotions_of_fold
+from fedn_pipeline.training.classes import check_positives, emotions_of_fold
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
 
@@ -57,9 +57,10 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
     neither targets nor background.
     """
     device = compute.prepare(seed, settings["training"]["threads"])
-    parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"])
-    parts = parts.teaching_without(cache.left_out(features_path, videos.video_id))
+    left_out = cache.left_out(features_path, videos.video_id)
+    parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"], left_out)
     label = f"without {held_out}"
+    check_positives(events, parts, label, settings["model"]["recognition"])
     classes = emotions_of_fold(events, parts, label) if settings["model"]["recognition"] else [EXPRESSION]
     names = outputs.names(classes, settings["model"])
     loaded = _load(features_path, parts, settings, device)

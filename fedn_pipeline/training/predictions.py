@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from fedn_pipeline import hdf5
-from fedn_pipeline.files import InputError, checked, whole
+from fedn_pipeline.files import InputError, checked
 
 # Name -> type (NumPy's letter) and number of axes.
 DATASETS = {"starts": ("i", {1}), "intervals": ("f", {3}), "logits": ("f", {3}), "valid": ("b", {1})}
@@ -30,7 +30,7 @@ class RawPredictions:
 
 def write(path, roles, names):
     """Write `{role: {video_id: RawPredictions}}` (roles `test` and `held_out`) and the names of the logits."""
-    with whole(path) as partial, h5py.File(partial, "w") as file:
+    with hdf5.whole(path) as file:
         file.attrs["classes"] = list(names)
         for role, videos in roles.items():
             for video, raw in videos.items():
@@ -44,6 +44,9 @@ def read(path):
     """Inverse of `write`: `(roles, names)`. Raises InputError naming a damaged file."""
     try:
         with h5py.File(checked(path)) as file:
+            for role in file.values():
+                for group in role.values():
+                    hdf5.require_numbers(path, group)
             roles = {
                 role: {
                     video: RawPredictions(

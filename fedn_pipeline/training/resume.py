@@ -64,7 +64,7 @@ class Saved:
         tensors |= {f"random.{name}": value for name, value in _random().items()}
         words = {
             "key": self.key, "step": state.step, "rows": state.rows, "empty_passes": state.empty_passes,
-            "generator": generator.bit_generator.state,
+            "generator": generator.bit_generator.state, "sums": list(state.sums),
         }  # fmt: skip
         with whole(self.path) as partial:
             tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
@@ -94,7 +94,8 @@ class Saved:
         generator.bit_generator.state = words["generator"]
         _set_random(_part(found, "random."))
         print(f"{self.path}: training goes on after step {words['step']}", file=sys.stderr)
-        sums = {name: value.to(device) for name, value in _part(found, "sums.").items()}
+        sums = _part(found, "sums.")  # by name; the log's columns have the loop's order
+        sums = {name: sums[name].to(device) for name in words["sums"]}
         return State(words["step"], words["rows"], sums, words["empty_passes"])
 
     def remove(self):

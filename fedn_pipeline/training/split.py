@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from fedn_pipeline.dataset.tables import SAFE_NAME
 from fedn_pipeline.files import InputError
 
 
@@ -13,11 +14,6 @@ class Split:
     train: tuple
     held_out: tuple
     test: tuple
-
-    def teaching_without(self, videos):
-        """The same, but nothing is learnt or chosen on `videos` (those left out); they are tested as before."""
-        train, held_out = (tuple(video for video in ids if video not in videos) for ids in (self.train, self.held_out))
-        return Split(train, held_out, self.test)
 
 
 BY_VIDEO = ("split", "video_id")  # columns that part videos, not people: one subject may be on both sides
@@ -37,6 +33,12 @@ def groups(videos, column, chosen=None):
             f"videos.csv: leave-one-{column}-out needs at least two values of `{column}`, found {values}; name the "
             f"subjects in a column `subject`, or split the videos instead: {PLAIN_SPLIT}"
         )
+    unsafe = [value for value in values if not SAFE_NAME.fullmatch(value)]
+    if unsafe:
+        raise InputError(
+            f"videos.csv: column `{column}` has {unsafe[0]!r}, but its values name the folders of folds: use letters, "
+            "digits, `.`, `_`, `-` only"
+        )
     unknown = sorted(set(chosen or []) - set(values))
     if unknown:
         raise InputError(f"videos.csv: column `{column}` has no {unknown} (folds.held_out); there are: {values}")
@@ -51,12 +53,13 @@ def check(videos, folds, fraction):
     return names
 
 
-def split(videos, column, test_group, fraction):
+def split(videos, column, test_group, fraction, left_out=()):
     """The fold that tests `test_group`.
 
     `fraction` of the training subjects, rounded up, is held out of the gradient: those that follow the test
     group's last subject in sorted order, cyclically. At least one subject must remain for training. Where the group
-    column parts videos instead of people (BY_VIDEO), videos take the place of subjects.
+    column parts videos instead of people (BY_VIDEO), videos take the place of subjects. On the videos `left_out`
+    nothing is learnt or chosen; they are tested as all others.
     """
     if test_group not in groups(videos, column):
         raise InputError(f"videos.csv: no {column} named {test_group}")
@@ -64,7 +67,8 @@ def split(videos, column, test_group, fraction):
     kind = "video" if column in BY_VIDEO else "subject"
     is_test = videos[column] == test_group
     test_subjects = sorted(unit[is_test].unique())
-    others = sorted(set(unit[~is_test]) - set(test_subjects))
+    teaches = ~videos.video_id.isin(list(left_out))
+    others = sorted(set(unit[~is_test & teaches]) - set(test_subjects))
     n_held_out = math.ceil(fraction * len(others))
     if n_held_out >= len(others):
         more = "events for another video" if column == "split" else f"another {kind}"
@@ -76,7 +80,7 @@ def split(videos, column, test_group, fraction):
     following = [s for s in others if s > test_subjects[-1]] + [s for s in others if s < test_subjects[-1]]
     held_out = following[:n_held_out]
 
-    def ids(subjects):
-        return tuple(videos.video_id[unit.isin(subjects)])
+    def ids(subjects, among=True):
+        return tuple(videos.video_id[unit.isin(subjects) & among])
 
-    return Split(ids(set(others) - set(held_out)), ids(held_out), ids(test_subjects))
+    return Split(ids(set(others) - set(held_out), teaches), ids(held_out, teaches), ids(test_subjects))

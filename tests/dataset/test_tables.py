@@ -148,7 +148,7 @@ def test_bad_detection(file, videos, row, expected):
     ("row", "expected"),
     [
         ("v1,03,,video,100,30,640,480,x", "two videos with one id: v1 stands in row 2 already"),
-        ("..,03,,video,100,30,640,480,x", "video_id '..' names files: use letters, digits, `.`, `_`, `-` only"),
+        ("..,03,,video,100,30,640,480,x", "video_id '..' names files: no `.` or `-` comes first"),
         ("a/b,03,,video,100,30,640,480,x", "video_id 'a/b' names files: use letters, digits, `.`, `_`, `-` only"),
         ("v 3,03,,video,100,30,640,480,x", "video_id 'v 3' names files: use letters, digits, `.`, `_`, `-` only"),
         (",03,,video,100,30,640,480,x", "video_id '' names files: use letters, digits, `.`, `_`, `-` only"),

@@ -73,7 +73,7 @@ def test_openvino_asked_for_computes_on_the_processor_or_names_its_extra(monkeyp
     installed(monkeypatch, ["openvino"])
     assert backends.choose(chosen, GPU) == ("openvino", "fp32", CPU)
     installed(monkeypatch, [])
-    with pytest.raises(InputError, match=r"openvino is not installed; pip install .*\[openvino\]"):
+    with pytest.raises(InputError, match=r"openvino is not installed; pip install .*requirements-openvino"):
         backends.load(weights, chosen)
 
 

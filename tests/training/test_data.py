@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fedn_pipeline.features import cache
-from fedn_pipeline.files import InputError
+from fedn_pipeline.files import InputError, checksum_path
 from fedn_pipeline.training import data
 
 LENGTHS = {"a": 300, "b": 170, "c": 64, "d": 201, "e": 250, "f": 130, "g": 299, "h": 1}
@@ -61,6 +61,7 @@ def test_missing_and_damaged_videos_are_named(features):
         data.load(features, {"train": ("a", "z")}, CPU)
     with h5py.File(features, "r+") as file:
         del file["b/features"]
+    checksum_path(features).unlink(missing_ok=True)
     with pytest.raises(InputError, match=r"clips\.h5: video b: damaged"):
         data.load(features, ROLES, CPU)
     features.write_bytes(b"no HDF5")

@@ -12,7 +12,7 @@ from fedn_pipeline.dataset.tables import ground_truth
 from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.evaluation.metrics import evaluate
 from fedn_pipeline.features import cache
-from fedn_pipeline.files import InputError, sha256
+from fedn_pipeline.files import InputError, checksum_path, sha256
 from fedn_pipeline.training import data, fold, loop, predictions
 
 EMOTIONS = ["anger", "happiness"]
@@ -103,6 +103,7 @@ def test_features_of_another_kind_are_refused(tmp_path):
 def test_a_fold_of_clip_features(tmp_path):
     """A row for every second frame: windows read one clip a segment, and predictions stay on the 30 fps axis."""
     videos, events, features = planted(tmp_path)
+    checksum_path(features).unlink()
     with h5py.File(features, "r+") as file:
         for video in videos.video_id:
             entry = cache.read(features, video)
@@ -142,6 +143,7 @@ def test_test_subject_has_no_say(tmp_path):
         assert sha256(tmp_path / "a" / name) == sha256(tmp_path / "b" / name), name
     with h5py.File(features, "r+") as file:
         file["v1/features"][...] *= 3
+    checksum_path(features).unlink()
     fold.run(videos, events, events[:0], features, "p1", tmp_path / "c", settings(3), seed=0)
     detection_fold.run(tmp_path / "c/predictions.h5", videos, events, tmp_path / "c", settings(3))
     for name in ("checkpoint.safetensors", "training_log.csv", "threshold.json"):
@@ -151,7 +153,7 @@ def test_test_subject_has_no_say(tmp_path):
 
 def test_features_that_are_not_finite_stop_the_fold(tmp_path):
     videos, events, features = planted(tmp_path, nan=True)
-    with pytest.raises(FloatingPointError, match="step 0"):
+    with pytest.raises(InputError, match=r"planted\.h5: video v\d: not finite: nan at step 50 of the 30 fps axis"):
         fold.run(videos, events, events[:0], features, "p0", tmp_path / "fold", settings(2), seed=0)
 
 
@@ -161,6 +163,7 @@ def test_other_frame_rate_and_short_video(tmp_path):
     videos.loc[0, ["n_frames", "fps"]] = STEPS // 2, 15.0
     slow = events.video_id == "v0"
     events.loc[slow, ["onset", "apex", "offset"]] //= 2
+    checksum_path(features).unlink()
     with h5py.File(features, "r+") as file:  # v1 keeps 100 steps, less than the window's 128
         entry = cache.read(features, "v1")
         del file["v1"]
@@ -205,7 +208,7 @@ def test_spotting_alone_needs_no_emotions(tmp_path):
     assert len(found) and set(found.emotion) == {""}
     scores = evaluate(videos, events, found.assign(kept=True))
     assert scores["spotting_f1"] is not None and scores["detection_map"] is None
-    with pytest.raises(InputError, match=r"no expression names an emotion.*recognition: false"):
+    with pytest.raises(InputError, match=r"no expression that names an emotion in the 2 video.*recognition: false"):
         fold.run(videos, unnamed, events[:0], features, "p2", tmp_path / "none", settings(2), seed=0)
 
 
@@ -239,8 +242,11 @@ def test_subjects_without_events(tmp_path):
     record = detection_fold.run(tmp_path / "fold/predictions.h5", videos, events[:0], tmp_path / "fold", settings(2))
     assert np.isfinite(record["threshold"])
     endless = events[:1].assign(video_id="v0", onset=0, offset=STEPS - 1)  # longer than any window
-    for table in (events[:0], endless):
-        with pytest.raises(InputError, match="no training window holds an expression"):
+    for table, why in (
+        (events[:0], "no expression that names an emotion in the 2"),
+        (endless, "no training window holds"),
+    ):
+        with pytest.raises(InputError, match=why):
             fold.run(videos, table, events[:0], features, "p2", tmp_path / "none", settings(2), seed=0)
     tiny = events[:1].assign(video_id="v0", onset=61, offset=62)  # between all points and anchors
     with pytest.raises(InputError, match="no prediction answers for any expression"):

@@ -60,6 +60,7 @@ def test_the_weights_and_the_learning_curve_are_those_of_an_undisturbed_run(tmp_
     weights, log = train(saved)
     assert "training goes on after step" in capsys.readouterr().err
     assert same(weights, undisturbed[0]) and log == undisturbed[1]
+    assert [list(row) for row in log] == [list(row) for row in undisturbed[1]]  # the columns of the log
     saved.remove()
     assert list(tmp_path.iterdir()) == []
 

@@ -11,10 +11,10 @@ from fedn_pipeline import config as configuration
 from fedn_pipeline import sources
 from fedn_pipeline.dataset import search
 from fedn_pipeline.cascades.gap import gap_of
-from fedn_pipeline.dataset.tables import ground_truth, of_label_set, read_events, read_videos
+from fedn_pipeline.dataset.tables import SAFE_NAME, ground_truth, of_label_set, read_events, read_videos
 from fedn_pipeline.faces import summary
 from fedn_pipeline.files import InputError
-from fedn_pipeline.training import split
+from fedn_pipeline.training import classes, split
 from snakemake.exceptions import WorkflowError
 
 gc.set_threshold(100_000)  # a graph of jobs is no garbage, and looking for some in it takes long
@@ -26,6 +26,7 @@ GPU_SLOTS = int(
 )
 EXPERIMENTS = sorted(path.stem for path in (CONFIG / "experiments").glob("*.yaml"))
 FOLD = "results/{dataset}/{labels}/{experiment}/seed{seed}/folds/{held_out}"
+REFERENCES = ("chance", "classic")  # methods without training
 THRESHOLD = ("evaluation.iou", "evaluation.fallback_threshold")  # what choosing a threshold depends on
 READING = ("dataset.missing_offset", "dataset.strict", "dataset.fps")  # what a reader depends on, beside its root
 EMBEDDING = tuple(
@@ -120,22 +121,43 @@ def groups(dataset, experiment):
     check_emotions(dataset, experiment)
     every = resolved(dataset, experiment)
     folds = every["folds"]
-    return _groups(dataset, folds["group"], tuple(folds["held_out"] or ()), every["training"]["held_out_fraction"])
+    section = every["dataset"]
+    return _groups(
+        dataset,
+        folds["group"],
+        tuple(folds["held_out"] or ()),
+        every["training"]["held_out_fraction"],
+        (section["labels"], tuple(section["expression_types"])) if folds["method"] not in REFERENCES else None,
+        recognises(every),
+    )
 
 
 @cache  # experiments share it
-def _groups(dataset, group, held_out, fraction):
+def _groups(dataset, group, held_out, fraction, truth, recognition):
+    """The groups, each of which leaves something to train on: `truth` is (labels, types), None for a reference."""
     try:
-        return split.check(videos(dataset), {"group": group, "held_out": list(held_out)}, fraction)
+        names = split.check(videos(dataset), {"group": group, "held_out": list(held_out)}, fraction)
+        if truth:
+            labels, types = truth
+            chosen, _ = ground_truth(of_label_set(events(dataset), labels, "events.csv"), types)
+            for name in names:
+                parts = split.split(videos(dataset), group, name, fraction)
+                classes.check_positives(chosen, parts, f"without {name}", recognition)
+        return names
     except InputError as error:
         raise WorkflowError(f"data/{dataset}/{error}") from error
+
+
+def recognises(every):
+    """Whether the settings are of a method that learns emotions."""
+    method = every["folds"]["method"]
+    return method in ("cascade", "str") or (method == "fedn" and every["model"]["recognition"])
 
 
 def check_emotions(dataset, experiment):
     """Recognition needs emotions: said before anything is computed, not by the folds at the end."""
     every = resolved(dataset, experiment)
-    method = every["folds"]["method"]
-    if method in ("chance", "classic") or (method == "fedn" and not every["model"]["recognition"]):
+    if not recognises(every):
         return
     chosen = events(dataset)
     chosen = chosen[chosen.label_set.isin(["", every["dataset"]["labels"]])]
@@ -171,15 +193,25 @@ def root(dataset):
     return Path(folder)
 
 
+def literal(path):
+    """A path of the user's as an input: Snakemake would take braces in it for wildcards, and a line break for two."""
+    if re.search(r"[{}\r\n]", str(path)):
+        raise WorkflowError(f"{str(path)!r}: Snakemake cannot read names with braces or line breaks: rename it")
+    return str(path)
+
+
 def annotations(wildcards):
     """The files from which labels are read, as far as they are known before reading: an edited one re-reads all."""
     if resolved(wildcards.dataset)["dataset"]["reader"] == "demo":
         return []
     folder = root(wildcards.dataset)
     if resolved(wildcards.dataset)["dataset"]["reader"] == "custom":
-        folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]  # a new video changes its folder
-        return sorted(map(str, [*folders, *folder.glob("*.csv")]))
-    return sorted(map(str, search.workbooks(folder)))
+        # A new video changes its folder; another one in its place may have other frames.
+        below = [
+            path for path in folder.rglob("*") if path.name.lower().endswith(search.VIDEO_SUFFIXES) or path.is_dir()
+        ]
+        return sorted(map(literal, [folder, *below, *folder.glob("*.csv")]))
+    return sorted(map(literal, search.workbooks(folder)))
 
 
 def reading(wildcards):
@@ -191,7 +223,7 @@ def reading(wildcards):
 
 def source(wildcards):
     """The video's file or folder of images; `source` of videos.csv is relative to the data set's root."""
-    return str(root(wildcards.dataset) / rows(wildcards.dataset)[wildcards.video].source)
+    return literal(root(wildcards.dataset) / rows(wildcards.dataset)[wildcards.video].source)
 
 
 def aligner(wildcards):
@@ -254,7 +286,7 @@ def flow_parts(wildcards):
 def excluded(wildcards):
     """A backbone named `..._without_PHOTOGRAPH` is trained without the stills of that photograph."""
     _, without, photograph = wildcards.backbone.partition("_without_")
-    return f"--exclude {photograph}" if without else ""
+    return [f"--exclude={photograph}"] if without else []
 
 
 def by_method(*methods):
@@ -332,6 +364,10 @@ def fold_features(wildcards):
         name = every["backbone"]["name"].format(**held_out._asdict())
     except KeyError as error:
         raise WorkflowError(f"backbone.name: videos.csv has no column {error}") from error
+    if not SAFE_NAME.fullmatch(name):
+        raise WorkflowError(
+            f"backbone.name: {name!r} names a file: use columns of videos.csv with letters, digits, `.`, `_`, `-` only"
+        )
     return f"data/{wildcards.dataset}/features/{name}.h5"
 
 
@@ -402,10 +438,3 @@ def comparison_settings(wildcards):
 
 # Data sets that are rendered here instead of read from a release.
 RENDERED = set(datasets(lambda every: every["dataset"]["reader"] == "demo").split("|"))
-
-
-def memory(wildcards, input):
-    """MB of a job that holds the features of all videos in memory: theirs with room, and its own (benchmarks/scale.py)."""
-    features = input.get("features")
-    held_mb = Path(features).stat().st_size / 1e6 if features else 0
-    return round(2000 + 1.5 * held_mb)

@@ -16,6 +16,7 @@ checkpoint dataset:
         dataset=datasets(lambda every: every["dataset"]["reader"] != "rehearsal"),
     resources:
         mem_mb=1000,
+        runtime=120,  # a release of 4 million files on a shared file system: not measured,
     params:
         code=lambda wildcards: code("dataset/demo/stage.py" if wildcards.dataset in RENDERED else "dataset/stage.py"),
         reader=lambda wildcards: resolved(wildcards.dataset)["dataset"]["reader"],
@@ -23,8 +24,8 @@ checkpoint dataset:
         reading=reading,
         settings=lambda wildcards: settings(*(["demo"] if wildcards.dataset in RENDERED else READING))(wildcards),
     shell:
-        "fedn-pipeline dataset {params.reader} --out {params.folder} {params.reading:q}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline dataset {params.reader:q} --out {params.folder:q} {params.reading:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule demo_video:
@@ -36,15 +37,18 @@ rule demo_video:
         "results/{dataset}/benchmarks/demo_video/{video}.tsv"
     wildcard_constraints:
         dataset=datasets(lambda every: every["dataset"]["reader"] == "demo"),
+    group:
+        faces_group
     resources:
         mem_mb=1500,
+        runtime=demo_video_minutes,
     params:
         code=code("dataset/demo/stage.py"),
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=settings("demo"),
     shell:
-        "fedn-pipeline dataset demo --out {params.folder} --part {wildcards.video:q}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline dataset demo --out {params.folder:q} --part {wildcards.video:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule demo_stills:
@@ -59,12 +63,14 @@ rule demo_stills:
     priority: 50  # the longest chain starts here: stills, pretrain, features
     resources:
         mem_mb=1500,
+        runtime=demo_stills_minutes,
     params:
         code=code("dataset/demo/stage.py"),
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=settings("demo"),
     shell:
-        "fedn-pipeline dataset demo --out {params.folder} --part stills" " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline dataset demo --out {params.folder:q} --part stills"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 checkpoint rehearsal:
@@ -81,9 +87,10 @@ checkpoint rehearsal:
         dataset=datasets(lambda every: every["dataset"]["reader"] == "rehearsal"),
     resources:
         mem_mb=1000,
+        runtime=minutes(100),
     params:
         code=code("rehearsal.py"),
         folder=lambda wildcards, output: Path(output.videos).parent,
         settings=settings("rehearsal"),
     shell:
-        "fedn-pipeline rehearse --out {params.folder} --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline rehearse --out {params.folder:q} --settings {params.settings:q} > {log:q} 2>&1"

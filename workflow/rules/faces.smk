@@ -12,8 +12,11 @@ rule faces:
         "results/{dataset}/logs/faces/{video}.log",
     benchmark:
         "results/{dataset}/benchmarks/faces/{video}.tsv"
+    group:
+        faces_group
     resources:
         mem_mb=2000,
+        runtime=faces_minutes,
     params:
         code=code("faces/align.py"),
         folder=lambda wildcards: f"data/{wildcards.dataset}",
@@ -21,5 +24,5 @@ rule faces:
         aligner=aligner,
         settings=settings("faces", "openface"),
     shell:
-        "fedn-pipeline faces {input.video:q} --video-id {wildcards.video:q} {params.frame_axis:q} --leave-out --out {params.folder}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline faces {input.video:q} --video-id {wildcards.video:q} {params.frame_axis:q} --leave-out --out {params.folder:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"

@@ -16,7 +16,8 @@ rule pretrain:
     priority: 50
     threads: lambda wildcards: resolved(wildcards.dataset)["pretrain"]["threads"]
     resources:
-        mem_mb=3000,
+        mem_mb=3500,
+        runtime=pretrain_minutes,
         gpu_slots=GPU_SLOTS,
     params:
         code=code("features/pretrain.py"),
@@ -24,8 +25,8 @@ rule pretrain:
         exclude=excluded,
         settings=settings("pretrain", "backbone.input_size", "backbone.mean", "backbone.std"),
     shell:
-        "fedn-pipeline pretrain --stills {params.folder:q} {params.exclude} --out {output}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline pretrain --stills {params.folder:q} {params.exclude:q} --out {output:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule backbone:
@@ -42,10 +43,11 @@ rule backbone:
         backbone=RESNET,
     resources:
         mem_mb=1500,
+        runtime=minutes(60),
     params:
         code=code("features/checkpoint.py"),
     shell:
-        "fedn-pipeline backbone --checkpoint {input.checkpoint:q} --out {output} > {log} 2>&1"
+        "fedn-pipeline backbone --checkpoint {input.checkpoint:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule i3d_weights:
@@ -60,10 +62,11 @@ rule i3d_weights:
         "results/{dataset}/benchmarks/backbone/i3d.tsv"
     resources:
         mem_mb=1500,
+        runtime=minutes(60),
     params:
         code=code("features/i3d.py"),
     shell:
-        "fedn-pipeline backbone --i3d {input.rgb:q} {input.flow:q} --out {output} > {log} 2>&1"
+        "fedn-pipeline backbone --i3d {input.rgb:q} {input.flow:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule features_part:
@@ -90,6 +93,7 @@ rule features_part:
     threads: lambda wildcards: resolved(wildcards.dataset)["backbone"]["threads"]
     resources:
         mem_mb=3000,
+        runtime=features_minutes,
         gpu_slots=GPU_SLOTS,
     params:
         code=lambda wildcards: code("features/i3d_extract.py" if wildcards.backbone == "i3d" else "features/extract.py"),
@@ -98,8 +102,8 @@ rule features_part:
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=lambda wildcards: settings(*(I3D if wildcards.backbone == "i3d" else EMBEDDING))(wildcards),
     shell:
-        "fedn-pipeline features --videos {input.videos} --only {params.only:q} --faces {params.folder}"
-        " --weights {input.weights} --out {output.part} --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline features --videos {input.videos:q} --only {params.only:q} --faces {params.folder:q}"
+        " --weights {input.weights:q} --out {output.part:q} --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule features:
@@ -115,10 +119,11 @@ rule features:
         dataset=datasets(lambda every: every["dataset"]["reader"] != "rehearsal"),
     resources:
         mem_mb=1000,
+        runtime=lambda wildcards: minutes(n_steps(wildcards) * STEP_MB / DISK_MB_S),
     params:
         code=code("features/cache.py"),
     shell:
-        "fedn-pipeline features --merge {input.parts} --out {output} > {log} 2>&1"
+        "fedn-pipeline features --merge {input.parts:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule flow_part:
@@ -143,6 +148,7 @@ rule flow_part:
         "results/{dataset}/benchmarks/flow/gap{gap}/part{part}.tsv"
     resources:
         mem_mb=1500,
+        runtime=flow_minutes,
     params:
         code=code("features/flow.py"),
         only=part_videos,
@@ -150,8 +156,8 @@ rule flow_part:
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         settings=settings("flow.method", "flow.work_size", "flow.size"),
     shell:
-        "fedn-pipeline flow --videos {input.videos} --only {params.only:q} --faces {params.folder}"
-        " --gap {wildcards.gap} --out {output.part} --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline flow --videos {input.videos:q} --only {params.only:q} --faces {params.folder:q}"
+        " --gap {wildcards.gap:q} --out {output.part:q} --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule flow:
@@ -165,7 +171,8 @@ rule flow:
         "results/{dataset}/benchmarks/flow/gap{gap}.tsv"
     resources:
         mem_mb=1000,
+        runtime=lambda wildcards: minutes(n_steps(wildcards) * FLOW_MB / DISK_MB_S),
     params:
         code=code("features/cache.py"),
     shell:
-        "fedn-pipeline flow --merge {input.parts} --out {output} > {log} 2>&1"
+        "fedn-pipeline flow --merge {input.parts:q} --out {output:q} > {log:q} 2>&1"

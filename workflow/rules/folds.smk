@@ -23,15 +23,16 @@ rule folds:
     threads: lambda wildcards: resolved(wildcards.dataset, wildcards.experiment)["training"]["threads"]
     resources:
         mem_mb=memory,
+        runtime=fold_minutes,
         gpu_slots=GPU_SLOTS,
     params:
         code=code("training/fold.py"),
         folder=subpath(output[0], parent=True),
         settings=settings(*TRUTH, "windows", "model", "training", "folds.group", "folds.method", "folds.held_out"),
     shell:
-        "fedn-pipeline folds --videos {input.videos} --events {input.events} --features {input.features}"
-        " --held-out {wildcards.held_out:q} --seed {wildcards.seed} --out {params.folder}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline folds --videos {input.videos:q} --events {input.events:q} --features {input.features:q}"
+        " --held-out {wildcards.held_out:q} --seed {wildcards.seed:q} --out {params.folder:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule detections:
@@ -48,14 +49,15 @@ rule detections:
     wildcard_constraints:
         experiment=by_method("fedn"),
     resources:
-        mem_mb=1500,
+        mem_mb=1000,
+        runtime=minutes(60),
     params:
         code=code("detection/fold.py"),
         folder=subpath(output[0], parent=True),
         settings=settings(*TRUTH, "detections", *THRESHOLD),
     shell:
-        "fedn-pipeline detections --predictions {input.predictions} --videos {input.videos} --events {input.events}"
-        " --out {params.folder} --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline detections --predictions {input.predictions:q} --videos {input.videos:q} --events {input.events:q}"
+        " --out {params.folder:q} --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule reference:
@@ -71,16 +73,19 @@ rule reference:
         f"{FOLD}/reference_benchmark.tsv"
     wildcard_constraints:
         experiment=by_method("chance", "classic"),
+    group:
+        reference_group
     resources:
         mem_mb=memory,
+        runtime=reference_minutes,
     params:
         code=code("references/fold.py"),
         folder=subpath(output[0], parent=True),
         settings=settings(*TRUTH, "training.held_out_fraction", "folds", "detections.max_missing_share", *THRESHOLD),
     shell:
-        "fedn-pipeline folds --videos {input.videos} --events {input.events} --features {input.features}"
-        " --held-out {wildcards.held_out:q} --seed {wildcards.seed} --out {params.folder}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline folds --videos {input.videos:q} --events {input.events:q} --features {input.features:q}"
+        " --held-out {wildcards.held_out:q} --seed {wildcards.seed:q} --out {params.folder:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule cascade:
@@ -106,6 +111,7 @@ rule cascade:
     threads: lambda wildcards: resolved(wildcards.dataset, wildcards.experiment)["training"]["threads"]
     resources:
         mem_mb=memory,
+        runtime=fold_minutes,
         gpu_slots=GPU_SLOTS,
     params:
         code=code("cascades/fold.py"),
@@ -126,6 +132,6 @@ rule cascade:
             "detections",
         ),
     shell:
-        "fedn-pipeline folds --videos {input.videos} --events {input.events} {params.sources:q}"
-        " --held-out {wildcards.held_out:q} --seed {wildcards.seed} --out {params.folder:q}"
+        "fedn-pipeline folds --videos {input.videos:q} --events {input.events:q} {params.sources:q}"
+        " --held-out {wildcards.held_out:q} --seed {wildcards.seed:q} --out {params.folder:q}"
         " --settings {params.settings:q} > {log:q} 2>&1"

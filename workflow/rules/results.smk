@@ -19,6 +19,7 @@ rule results:
         "results/{dataset}/benchmarks/results.tsv"
     resources:
         mem_mb=2000,
+        runtime=minutes(600),
     params:
         code=code("report/results.py"),
         not_run=not_run_arguments,
@@ -26,8 +27,8 @@ rule results:
         folder=lambda wildcards: f"results/{wildcards.dataset}/{label_set(wildcards.dataset)}",
         settings=settings("run", *TRUTH, "evaluation"),
     shell:
-        "fedn-pipeline results --dataset {wildcards.dataset} --videos {input.videos} --events {input.events}"
-        " --folder {params.folder} --out {params.stem} {params.not_run:q} --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline results --dataset {wildcards.dataset:q} --videos {input.videos:q} --events {input.events:q}"
+        " --folder {params.folder:q} --out {params.stem:q} {params.not_run:q} --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule comparison:
@@ -48,6 +49,7 @@ rule comparison:
         "results/{dataset}/benchmarks/comparison.tsv"
     resources:
         mem_mb=2000,
+        runtime=minutes(600),
     params:
         code=code("report/results.py"),
         not_run=not_run_arguments,
@@ -55,8 +57,8 @@ rule comparison:
         folder=lambda wildcards: f"results/{wildcards.dataset}/{label_set(wildcards.dataset)}",
         settings=comparison_settings,
     shell:
-        "fedn-pipeline results --dataset {wildcards.dataset} --videos {input.videos} --events {input.events}"
-        " --folder {params.folder} --out {params.stem} {params.not_run:q} --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline results --dataset {wildcards.dataset:q} --videos {input.videos:q} --events {input.events:q}"
+        " --folder {params.folder:q} --out {params.stem:q} {params.not_run:q} --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule report:
@@ -104,6 +106,7 @@ rule report:
         page="summary|report",
     resources:
         mem_mb=2000,
+        runtime=minutes(3600),
     params:
         code=code("report/stage.py"),
         not_run=not_run_arguments,
@@ -114,6 +117,6 @@ rule report:
         out=subpath(output.page, parent=True),
         settings=page_settings,
     shell:
-        "fedn-pipeline report --dataset {wildcards.dataset} --videos {input.videos} --events {input.events}"
-        " --faces {params.faces} --folder {params.folder} --table {params.stem} --benchmarks {params.benchmarks}"
-        " --out {params.out} {params.not_run:q} --settings {params.settings:q} > {log} 2>&1"
+        "fedn-pipeline report --dataset {wildcards.dataset:q} --videos {input.videos:q} --events {input.events:q}"
+        " --faces {params.faces:q} --folder {params.folder:q} --table {params.stem:q} --benchmarks {params.benchmarks:q}"
+        " --out {params.out:q} {params.not_run:q} --settings {params.settings:q} > {log:q} 2>&1"

@@ -3,7 +3,7 @@
 import pandas as pd
 from tqdm import tqdm
 
-from fedn_pipeline.dataset import tables
+from fedn_pipeline.dataset import forgotten, tables
 from fedn_pipeline.dataset.demo.planning import plan
 from fedn_pipeline.dataset.demo.rendering import render_video
 from fedn_pipeline.dataset.demo.stills import render_stills
@@ -15,7 +15,7 @@ def write(folder, part, settings):
 
     Raises InputError for an unknown part.
     """
-    videos, events = plan(settings)
+    videos, events = forgotten.without(folder, *plan(settings))
     if part not in {"all", "tables", "stills", *videos.video_id}:
         raise InputError(f"demo: no part `{part}`; there are: all, tables, stills, {', '.join(videos.video_id)}")
     for video in tqdm(videos.itertuples(), desc="render", total=len(videos), unit="video", disable=part != "all"):
