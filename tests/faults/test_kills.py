@@ -16,7 +16,7 @@ from fedn_pipeline.training import resume
 VIDEOS = ("s00_0", "s01_0", "s02_0")
 TABLES = ("--videos", "data/custom/videos.csv", "--events", "data/custom/events.csv")
 FOLDS = "results/custom/annotated/fedn/seed0/folds"
-TRAINING = {**small.SMALL["training"], "steps": 60, "log_every": 10}
+TRAINING = {**small.SMALL["training"], "steps": 150, "log_every": 25}
 NOT_COMPARED = {".log", ".tsv"}  # times and speeds
 
 
@@ -111,7 +111,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch(undisturbed, full, record
                 command,
                 undisturbed,
                 log,
-                draw.uniform(0, 0.5),
+                draw.uniform(0, 0.3),
                 lambda age=age: saved.exists() and saved.stat().st_mtime_ns > age,
             )
         assert killing.start(command, undisturbed, log).wait() == 0, log.read_text()
