@@ -1,7 +1,7 @@
 """Give one reader of the pipeline many mutated inputs, in a child process that may hang, crash or run out of memory.
 
 Hypothesis draws the mutations (the same ones on every run), `Child` runs a function of *_readers.py on each file and is
-killed and blamed on the example if it does not answer; `campaign` counts what became of them. A reader may accept an
+killed and blamed on the example if it does not answer; `check_mutated` counts what became of them. A reader may accept an
 input (then *_readers.py has compared what it gave with an independent reading), or refuse it by an InputError that
 names the file; everything else is a fault.
 """
@@ -94,7 +94,7 @@ class Child:
         self.process = None
 
 
-def campaign(name, child, function, n, strategy, make, folder, record):
+def check_mutated(name, child, function, n, strategy, make, folder, record):
     """Run `function` in `child` on `n` inputs; fail with every kind of fault that was found; the counts, by outcome.
 
     `strategy` draws an example, `make(example, folder)` writes its files and returns the arguments of `function`.

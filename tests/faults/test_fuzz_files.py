@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import seeds
 import torch
-from fuzzing import Child, campaign
+from fuzzing import Child, check_mutated
 from hypothesis import strategies as st
 from mutations import byte_edits, csv_examples, edited, mostly, table_bytes
 from safetensors.torch import save_file
@@ -110,11 +110,11 @@ def test_folders_of_images(child, full, tmp_path, record_property):
         mostly(st.just([]), strange, 6),
     )
     n = count(full, 40)
-    campaign("folders of images", child, "images", n, strategy, make, tmp_path, record_property)
+    check_mutated("folders of images", child, "images", n, strategy, make, tmp_path, record_property)
 
 
 def of_one_file(name, child, function, path, known, n, markers, folder, record, **arguments):
-    """A campaign on the bytes of one file; the reader gets its path, `known` and `arguments`."""
+    """A check_mutated on the bytes of one file; the reader gets its path, `known` and `arguments`."""
     data = path.read_bytes()
 
     def make(edits, inputs):
@@ -123,7 +123,7 @@ def of_one_file(name, child, function, path, known, n, markers, folder, record, 
         found = {"path": str(changed), "names": [path.name], **arguments}
         return found | ({"known": str(known)} if known else {})
 
-    return campaign(name, child, function, n, byte_edits(markers), make, folder, record)
+    return check_mutated(name, child, function, n, byte_edits(markers), make, folder, record)
 
 
 def test_crops(child, full, tmp_path, record_property):
@@ -193,7 +193,7 @@ def test_checkpoints(kind, child, full, tmp_path, record_property):
 
     strategy, n = st.tuples(st.sampled_from([*data]), byte_edits(TORCH)), count(full, 25)
     name = "checkpoints, ResNet18" if kind == "resnet18" else "checkpoints, I3D"
-    campaign(name, child, "checkpoint", n, strategy, make, tmp_path, record_property)
+    check_mutated(name, child, "checkpoint", n, strategy, make, tmp_path, record_property)
 
 
 def test_safetensors(child, full, tmp_path, record_property):
@@ -232,7 +232,7 @@ def test_weights_of_a_resnet18(child, full, tmp_path, record_property):
     offsets = st.tuples(st.just("data_offsets"), st.lists(st.integers(-1, len(body) + 9), max_size=3))
     strategy = st.tuples(st.sampled_from(sorted(header)), st.one_of(dtype, shape, offsets)).map(lambda e: (e[0], *e[1]))
     n = 200 if full else 10
-    campaign("a ResNet18's weights", child, "resnet18", n, strategy, make, tmp_path, record_property)
+    check_mutated("a ResNet18's weights", child, "resnet18", n, strategy, make, tmp_path, record_property)
 
 
 def write_affectnet(folder, newer):
@@ -280,4 +280,4 @@ def test_affectnet(child, full, tmp_path, record_property):
     )
     strategy = st.one_of(st.tuples(csv_examples((0, 3, 8, 10)), st.none()), st.tuples(st.none(), damage))
     n = count(full, 30)
-    campaign("AffectNet", child, "affectnet", n, strategy, make, tmp_path, record_property)
+    check_mutated("AffectNet", child, "affectnet", n, strategy, make, tmp_path, record_property)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import seeds
 import yaml
-from fuzzing import Child, campaign
+from fuzzing import Child, check_mutated
 from hypothesis import strategies as st
 from mutations import byte_edits, cells, csv_examples, edited, mostly, table_bytes
 
@@ -80,7 +80,7 @@ def test_canonical_tables(kind, text, sound, child, full, tmp_path, record_prope
         return {"path": str(path), "kind": kind, "videos": sound["videos"], "names": [path.name]}
 
     n, name = 1000 if full else 60, f"{kind}.csv"
-    campaign(name, child, "canonical", n, csv_examples(WORDS), make, tmp_path, record_property)
+    check_mutated(name, child, "canonical", n, csv_examples(WORDS), make, tmp_path, record_property)
 
 
 def test_command_evaluate(sound, child, full, tmp_path, record_property):
@@ -91,7 +91,7 @@ def test_command_evaluate(sound, child, full, tmp_path, record_property):
         return {"path": str(path), **tables, "names": [path.name]}
 
     n, name = 1000 if full else 30, "command evaluate"
-    campaign(name, child, "evaluate", n, csv_examples(WORDS), make, tmp_path, record_property)
+    check_mutated(name, child, "evaluate", n, csv_examples(WORDS), make, tmp_path, record_property)
 
 
 def test_own_videos(child, full, tmp_path, record_property):
@@ -122,7 +122,7 @@ def test_own_videos(child, full, tmp_path, record_property):
     table, flag = csv_examples(WORDS), st.booleans()
     strategy = st.tuples(table, st.one_of(st.none(), table), flag, flag, st.sampled_from((True, True, True, False)))
     n, name = 1000 if full else 30, "one's own videos"
-    campaign(name, child, "custom", n, strategy, make, tmp_path, record_property)
+    check_mutated(name, child, "custom", n, strategy, make, tmp_path, record_property)
 
 
 def openface_rows():
@@ -139,7 +139,7 @@ def test_openface_csv(child, full, tmp_path, record_property):
         return {"path": str(path), "names": [path.name]}
 
     n, name = 1000 if full else 40, "OpenFace's csv"
-    campaign(name, child, "openface", n, csv_examples(), make, tmp_path, record_property)
+    check_mutated(name, child, "openface", n, csv_examples(), make, tmp_path, record_property)
 
 
 def test_openface_mean_shape(child, full, tmp_path, record_property):
@@ -156,7 +156,7 @@ def test_openface_mean_shape(child, full, tmp_path, record_property):
 
     strategy = st.one_of(st.tuples(csv_examples(), st.none()), st.tuples(st.none(), byte_edits()))
     n, name = 1000 if full else 40, "OpenFace's mean shape"
-    campaign(name, child, "shape", n, strategy, make, tmp_path, record_property)
+    check_mutated(name, child, "shape", n, strategy, make, tmp_path, record_property)
 
 
 def test_alignment_tables(child, full, tmp_path, record_property):
@@ -173,7 +173,7 @@ def test_alignment_tables(child, full, tmp_path, record_property):
         return {"path": str(path), "names": [path.name]}
 
     n, name, words = 1000 if full else 40, "alignment tables", ("tracked", "bridged", "missing")
-    campaign(name, child, "alignment", n, csv_examples(words), make, tmp_path, record_property)
+    check_mutated(name, child, "alignment", n, csv_examples(words), make, tmp_path, record_property)
 
 
 def test_stills(child, full, tmp_path, record_property):
@@ -190,7 +190,7 @@ def test_stills(child, full, tmp_path, record_property):
         return {"folder": str(folder), "names": ["stills.csv"]}
 
     n, name, words = 1000 if full else 40, "stills.csv", ("train", "validation", "p/1.png", "id1", "fear")
-    campaign(name, child, "stills", n, csv_examples(words), make, tmp_path, record_property)
+    check_mutated(name, child, "stills", n, csv_examples(words), make, tmp_path, record_property)
 
 
 def _sections(values):
@@ -219,4 +219,4 @@ def test_settings(child, full, tmp_path, record_property):
     raw = mostly(st.just([]), byte_edits(max_size=2))
     strategy = st.tuples(_sections(values), st.sampled_from((".yaml", ".json", ".txt")), raw, st.booleans())
     n, name = 1000 if full else 60, "settings"
-    campaign(name, child, "settings", n, strategy, make, tmp_path, record_property)
+    check_mutated(name, child, "settings", n, strategy, make, tmp_path, record_property)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import seeds
-from fuzzing import Child, campaign
+from fuzzing import Child, check_mutated
 from hypothesis import strategies as st
 from mutations import byte_edits, edited, mostly
 from skimage.data import astronaut
@@ -71,7 +71,7 @@ def test_damaged_videos(video_seeds, child, full, tmp_path, record_property):
         mostly(st.none(), st.sampled_from(SUFFIXES), 3),
         mostly(st.none(), splice, 8),
     )
-    campaign("videos, damaged", child, "video", 1000 if full else 60, strategy, make, tmp_path, record_property)
+    check_mutated("videos, damaged", child, "video", 1000 if full else 60, strategy, make, tmp_path, record_property)
 
 
 def test_sound_videos_in_odd_formats(child, full, tmp_path, record_property):
@@ -111,7 +111,7 @@ def test_sound_videos_in_odd_formats(child, full, tmp_path, record_property):
         mostly(st.none(), st.lists(st.integers(5, 400), min_size=12, max_size=12), 3),
         st.sampled_from([None] * 200 + ["wide", "high"]),
     )
-    counts = campaign(
+    counts = check_mutated(
         "videos, sound", child, "sound_video", 1000 if full else 40, strategy, make, tmp_path, record_property
     )
     assert not counts["refused"]
@@ -131,4 +131,4 @@ def test_faces_of_damaged_videos(child, full, tmp_path, record_property):
         return {"path": str(folder / path.name), "folder": str(folder / "out"), "names": [path.name]}
 
     n, strategy = 100 if full else 4, byte_edits(seeds.MARKERS, max_size=2)
-    campaign("videos, stage faces", child, "faces", n, strategy, make, tmp_path, record_property)
+    check_mutated("videos, stage faces", child, "faces", n, strategy, make, tmp_path, record_property)

@@ -5,7 +5,7 @@ import json
 import zipfile
 
 import pytest
-from fuzzing import Child, campaign
+from fuzzing import Child, check_mutated
 from hypothesis import strategies as st
 from miniature.books import write_xls, write_xlsx
 from mutations import byte_edits, cells, edited, edited_rows, mostly, table_edits
@@ -151,4 +151,4 @@ def test_workbooks(reader, child, full, tmp_path, record_property):
         st.sampled_from(("apex_plus_20", "apex", "drop")),
     )
     n, called = 1000 if full else 25, f"workbooks of {reader}"
-    campaign(called, child, "release", n, strategy, make, tmp_path, record_property)
+    check_mutated(called, child, "release", n, strategy, make, tmp_path, record_property)

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from fuzzing import Child, campaign
+from fuzzing import Child, check_mutated
 from hypothesis import strategies as st
 
 READERS = """
@@ -43,7 +43,7 @@ def test_a_campaign_counts_and_fails_with_each_kind_of_fault(child, tmp_path):
 
     def run(function, strategy):
         make = lambda example, folder: {"names": ["file.csv"]}  # noqa: E731
-        return campaign("x", child, function, 7, strategy, make, tmp_path, lines.__setitem__)
+        return check_mutated("x", child, function, 7, strategy, make, tmp_path, lines.__setitem__)
 
     assert run("accept", st.integers())["accepted"] == 7
     assert lines == {"mutated inputs, x": "7: 0 refused, 7 accepted, 0 faults"}
