@@ -1,8 +1,8 @@
 """Give one reader of the pipeline many mutated inputs, in a child process that may hang, crash or run out of memory.
 
 Hypothesis draws the mutations (the same ones on every run), `Child` runs a function of *_readers.py on each file and is
-killed and blamed on the example if it does not answer; `check_mutated` counts what became of them. A reader may accept an
-input (then *_readers.py has compared what it gave with an independent reading), or refuse it by an InputError that
+killed and blamed on the example if it does not answer; `check_mutated` counts what became of them. A reader may accept
+an input (then *_readers.py has compared what it gave with an independent reading), or refuse it by an InputError that
 names the file; everything else is a fault.
 """
 
