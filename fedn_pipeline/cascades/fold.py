@@ -5,20 +5,18 @@ lets a recogniser, trained on the fold's own ground truth, name each one's emoti
 the spotter's. Fang et al. 2025, Table 2: FEDN's intervals re-labelled by CEFLNet or by STR's recogniser.
 """
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from safetensors.torch import save_file
 
-from fedn_pipeline import __version__, compute
+from fedn_pipeline import __version__, compute, tensor_file
 from fedn_pipeline.cascades import cefl, samples, str_network, str_recogniser, str_spotter, str_windows
 from fedn_pipeline.cascades.gap import training_half_length
 from fedn_pipeline.dataset.tables import read_detections, write_detections
 from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.features import cache
-from fedn_pipeline.files import InputError, read_json, whole, write_csv, write_json
+from fedn_pipeline.files import InputError, read_json, write_csv, write_json
 from fedn_pipeline.training.classes import check_positives, emotions_of_fold
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
@@ -202,7 +200,5 @@ def run(videos, events, others, inputs, held_out, folder, settings, seed):
     metadata = {
         "classes": task.classes, "held_out": held_out, "seed": seed, "settings": _used(settings), "version": __version__
     }  # fmt: skip
-    with whole(folder / "checkpoint.safetensors") as partial:
-        tensors = {name: value.contiguous().cpu() for name, value in trained.network.state_dict().items()}
-        save_file(tensors, partial, metadata={"fedn_pipeline": json.dumps(metadata, sort_keys=True)})
+    tensor_file.save(folder / "checkpoint.safetensors", trained.network.state_dict(), metadata)
     write_record(folder, parts, held_out, provenance, seed, folds, "cascades/fold.py", words)

@@ -4,19 +4,16 @@ Weights are a safetensors file with torchvision's key names, made by the `pretra
 by `checkpoint`. Its metadata say where the weights come from.
 """
 
-import json
-
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import resnet18
 
-from fedn_pipeline.files import InputError, checked, whole
+from fedn_pipeline import tensor_file
+from fedn_pipeline.files import InputError, checked
 
 WIDTH = 512
-METADATA_KEY = "fedn_pipeline"
 UNKNOWN_ORIGIN = "unknown"  # weights or caches made before the origin was recorded
 
 
@@ -28,13 +25,6 @@ def normalise(images, mean, std):
     x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float().div_(255)
     mean, std = torch.tensor(mean).view(1, 3, 1, 1), torch.tensor(std).view(1, 3, 1, 1)
     return x.sub_(mean).div_(std).contiguous(memory_format=torch.channels_last)
-
-
-def save(path, tensors, metadata):
-    """Write named tensors and their description (`origin` and more, JSON values), whole."""
-    tensors = {name: value.contiguous() for name, value in tensors.items()}
-    with whole(path) as partial:
-        save_file(tensors, partial, metadata={METADATA_KEY: json.dumps(metadata, sort_keys=True)})
 
 
 def read(path):
@@ -75,9 +65,11 @@ def _open(path):
 
 def _description(path, file):
     try:
-        return dict(json.loads((file.metadata() or {}).get(METADATA_KEY, "{}")))
+        return tensor_file.description(file)
     except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: its metadata `{METADATA_KEY}` are not this project's: {error}") from error
+        raise InputError(
+            f"{path}: its metadata `{tensor_file.METADATA_KEY}` are not this project's: {error}"
+        ) from error
 
 
 def load(path):

@@ -12,7 +12,7 @@ import re
 import torch
 from torchvision.models import resnet18
 
-from fedn_pipeline import __version__
+from fedn_pipeline import __version__, tensor_file
 from fedn_pipeline.features import backbone
 from fedn_pipeline.files import InputError, sha256
 
@@ -53,7 +53,7 @@ class _Value:
 def convert(path, out):
     """Write the weights in `path` to `out` as safetensors; returns their description, which `out` carries too."""
     weights, description = read(path)
-    backbone.save(out, weights, description)
+    tensor_file.save(out, weights, description)
     return description
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fedn_pipeline import __version__
+from fedn_pipeline import __version__, tensor_file
 from fedn_pipeline.features import backbone, checkpoint
 from fedn_pipeline.files import InputError
 
@@ -122,7 +122,7 @@ def convert(paths, out):
         tensors |= {f"{stream}.{name}": value for name, value in weights.items()}
     origins = dict.fromkeys(description["origin"] for description in streams.values())
     description = {"network": NAME, "origin": " + ".join(origins), "streams": streams, "version": __version__}
-    backbone.save(out, tensors, description)
+    tensor_file.save(out, tensors, description)
     return description
 
 

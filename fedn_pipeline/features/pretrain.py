@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from torchvision.models import ResNet18_Weights, resnet18
 from tqdm import tqdm
 
-from fedn_pipeline import __version__, compute
+from fedn_pipeline import __version__, compute, tensor_file
 from fedn_pipeline.features import affectnet, backbone, stills
 from fedn_pipeline.files import InputError
 
@@ -239,5 +239,5 @@ def run(folder, path, settings, exclude=None):
         "stills_sha256": table.sha256,
         "version": __version__,
     }
-    backbone.save(path, network.state_dict(), {**log, **provenance})
+    tensor_file.save(path, network.state_dict(), {**log, **provenance})
     return log

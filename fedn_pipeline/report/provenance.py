@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from safetensors import safe_open
 
-from fedn_pipeline import __version__, config, intervals
+from fedn_pipeline import __version__, config, intervals, tensor_file
 from fedn_pipeline.files import checked
 from fedn_pipeline.model import flops
 
@@ -43,7 +43,7 @@ def recorded_settings(folder, seeds):
     """The settings that a network's folds kept with their weights (`folder/seedN/folds/NAME`), or none."""
     for path in _of_seeds(folder, seeds, "checkpoint.safetensors")[:1]:
         with safe_open(checked(path), framework="numpy") as file:
-            return json.loads((file.metadata() or {}).get("fedn_pipeline", "{}")).get("settings", {})
+            return tensor_file.description(file).get("settings", {})
     return {}
 
 

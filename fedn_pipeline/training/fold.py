@@ -4,15 +4,12 @@ Writes `checkpoint.safetensors`, `training_log.csv`, `predictions.h5` and `fold.
 same bytes on the CPU, because nothing but its seed, configuration and data enter it.
 """
 
-import json
-
 import numpy as np
 import pandas as pd
-from safetensors.torch import save_file
 
-from fedn_pipeline import __version__, compute
+from fedn_pipeline import __version__, compute, tensor_file
 from fedn_pipeline.features import cache
-from fedn_pipeline.files import InputError, whole, write_csv
+from fedn_pipeline.files import InputError, write_csv
 from fedn_pipeline.model import outputs
 from fedn_pipeline.model.geometry import row_stride
 from fedn_pipeline.training import data, loop, predictions, resume, windows
@@ -77,9 +74,7 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
     )  # fmt: skip
     raw = {role: _raw(network, loaded[role], videos, settings, device) for role in ("test", "held_out")}
     metadata = {"classes": classes, "held_out": held_out, "seed": seed, "settings": used, "version": __version__}
-    with whole(folder / "checkpoint.safetensors") as partial:
-        tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
-        save_file(tensors, partial, metadata={"fedn_pipeline": json.dumps(metadata, sort_keys=True)})
+    tensor_file.save(folder / "checkpoint.safetensors", network.state_dict(), metadata)
     write_csv(folder / "training_log.csv", pd.DataFrame(log))
     predictions.write(folder / "predictions.h5", raw, names)
     training = settings["training"]

@@ -13,13 +13,11 @@ from dataclasses import dataclass, field
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from fedn_pipeline import sources
-from fedn_pipeline.files import InputError, checked, checksum_path, sha256, whole
+from fedn_pipeline import sources, tensor_file
+from fedn_pipeline.files import InputError, checked, checksum_path, sha256
 
 NAME = "resume.safetensors"
-METADATA_KEY = "fedn_pipeline_resume"
 
 
 def key(tables, features_path, device, **settings):
@@ -57,18 +55,20 @@ class Saved:
         """Write the state, if it is time; `generator` is NumPy's."""
         if time.monotonic() - self.last < self.every_s:
             return
-        tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+        state_of = {f"network.{name}": value for name, value in network.state_dict().items()}
         for number, values in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": value for name, value in values.items()}
-        tensors |= {f"sums.{name}": value for name, value in state.sums.items()}
-        tensors |= {f"random.{name}": value for name, value in _random().items()}
+            state_of |= {f"optimizer.{number}.{name}": value for name, value in values.items()}
+        state_of |= {f"sums.{name}": value for name, value in state.sums.items()}
+        state_of |= {f"random.{name}": value for name, value in _random().items()}
         words = {
-            "key": self.key, "step": state.step, "rows": state.rows, "empty_passes": state.empty_passes,
-            "generator": generator.bit_generator.state, "sums": list(state.sums),
-        }  # fmt: skip
-        with whole(self.path) as partial:
-            tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-            save_file(tensors, partial, metadata={METADATA_KEY: json.dumps(words)})
+            "key": self.key,
+            "step": state.step,
+            "rows": [list(row.items()) for row in state.rows],  # pairs: the log's columns have the loop's order
+            "sums": list(state.sums),
+            "empty_passes": state.empty_passes,
+            "generator": generator.bit_generator.state,
+        }
+        tensor_file.save(self.path, state_of, words)
         self.last = time.monotonic()
 
     def load(self, network, optimizer, generator, device):
@@ -77,9 +77,9 @@ class Saved:
             return State()
         try:
             with safe_open(checked(self.path), framework="pt") as file:
-                words = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+                words = tensor_file.description(file)
                 found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (InputError, OSError, SafetensorError, ValueError) as error:
+        except (InputError, OSError, SafetensorError, ValueError, TypeError) as error:
             print(f"WARNING: {self.path}: cannot be used ({error}): training starts anew", file=sys.stderr)
             return State()
         if words.get("key") != self.key:
@@ -94,9 +94,9 @@ class Saved:
         generator.bit_generator.state = words["generator"]
         _set_random(_part(found, "random."))
         print(f"{self.path}: training goes on after step {words['step']}", file=sys.stderr)
-        sums = _part(found, "sums.")  # by name; the log's columns have the loop's order
+        sums = _part(found, "sums.")
         sums = {name: sums[name].to(device) for name in words["sums"]}
-        return State(words["step"], words["rows"], sums, words["empty_passes"])
+        return State(words["step"], [dict(row) for row in words["rows"]], sums, words["empty_passes"])
 
     def remove(self):
         """The training is over: its weights are kept elsewhere."""

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from fedn_pipeline import compute, config
+from fedn_pipeline import compute, config, tensor_file
 from fedn_pipeline.cascades import cefl, frames
 from fedn_pipeline.cascades.cefl_network import CEFLNet
 from fedn_pipeline.cascades.samples import Samples, jittered, joined, of_events
 from fedn_pipeline.faces import crops
-from fedn_pipeline.features import backbone, cache
+from fedn_pipeline.features import cache
 from fedn_pipeline.files import InputError
 
 DEFAULT = config.validate({})["cefl"]
@@ -156,7 +156,7 @@ def test_end_to_end_trains_the_backbone_too(crops_of_two_colours):
     folder, videos, both = crops_of_two_colours
     torch.manual_seed(0)
     network = resnet18(num_classes=5).eval()
-    backbone.save(folder / "weights.safetensors", network.state_dict(), {"origin": "test"})
+    tensor_file.save(folder / "weights.safetensors", network.state_dict(), {"origin": "test"})
     settings = config.validate({
         "cefl": {"end_to_end": True, "epochs": 1, "clips": 2, "frames_per_clip": 2, "learning_rate": 1e-3},
         "backbone": {"input_size": 32},

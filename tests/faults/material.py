@@ -13,9 +13,9 @@ from faults.commands import REPOSITORY
 from skimage.data import astronaut
 from torchvision.models import resnet18
 
-from fedn_pipeline import config
+from fedn_pipeline import config, tensor_file
 from fedn_pipeline.faces import alignment, crops
-from fedn_pipeline.features import backbone, cache, flow, stills
+from fedn_pipeline.features import cache, flow, stills
 
 N_FRAMES, STEPS, GAP, SIDE = 24, 260, 4, 12
 EMOTIONS = ["anger", "happiness"]
@@ -165,7 +165,7 @@ def prepared(folder, commands):
     _stills(folder / "stills")
     torch.manual_seed(0)
     weights = resnet18(num_classes=7).state_dict()
-    backbone.save(folder / "weights.safetensors", weights, {"origin": "demo stills"})
+    tensor_file.save(folder / "weights.safetensors", weights, {"origin": "demo stills"})
     torch.save(weights, folder / "mine.pth")
 
     described = ["--videos", folder / "videos.csv", "--events", folder / "events.csv"]

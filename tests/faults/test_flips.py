@@ -1,15 +1,12 @@
 """One flipped bit in any file that the pipeline keeps is told when the file is read, with the command to rebuild it."""
 
-import json
-
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from fedn_pipeline import cli, config, files
+from fedn_pipeline import cli, config, files, tensor_file
 from fedn_pipeline.cascades import str_windows
 from fedn_pipeline.dataset import tables
 from fedn_pipeline.faces import alignment, crops, summary
@@ -56,12 +53,11 @@ def _predictions(path):
 
 
 def _weights(path):
-    backbone.save(path, {"x": torch.randn(200)}, {"origin": "demo stills"})
+    tensor_file.save(path, {"x": torch.randn(200)}, {"origin": "demo stills"})
 
 
 def _checkpoint(path):
-    with files.whole(path) as partial:
-        save_file({"x": torch.randn(200)}, partial, {"fedn_pipeline": json.dumps({"settings": {}})})
+    tensor_file.save(path, {"x": torch.randn(200)}, {"settings": {}})
 
 
 def _fold(path):

@@ -20,9 +20,9 @@ from mutations import byte_edits, csv_examples, edited, mostly, table_bytes
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
-from fedn_pipeline import config
+from fedn_pipeline import config, tensor_file
 from fedn_pipeline.faces import crops
-from fedn_pipeline.features import affectnet, backbone, cache, i3d
+from fedn_pipeline.features import affectnet, cache, i3d
 from fedn_pipeline.training import predictions
 
 HDF5 = (
@@ -200,7 +200,7 @@ def test_safetensors(child, full, tmp_path, record_property):
     rng = np.random.default_rng(0)
     known = {"conv1.weight": rng.normal(size=(4, 3)).astype(np.float32), "bn1.bias": np.ones(3, np.float32)}
     tensors = {name: torch.from_numpy(value) for name, value in known.items()}
-    backbone.save(tmp_path / "weights.safetensors", tensors, {"origin": "demo stills", "version": "0"})
+    tensor_file.save(tmp_path / "weights.safetensors", tensors, {"origin": "demo stills", "version": "0"})
     (tmp_path / "weights.safetensors.sha256").unlink()
     np.savez(tmp_path / "known.npz", **known)
     files = tmp_path / "weights.safetensors", tmp_path / "known.npz"

@@ -10,8 +10,8 @@ import torch
 from faults import material
 from workflow.project import copied, run
 
-from fedn_pipeline import cli
-from fedn_pipeline.features import backbone, cache
+from fedn_pipeline import cli, tensor_file
+from fedn_pipeline.features import cache
 from fedn_pipeline.training import predictions
 
 SMALL = material.settings()
@@ -98,7 +98,7 @@ def test_features_that_cannot_be_cached_name_the_video_and_the_frame(scale, said
     torch.manual_seed(0)
     weights = material.resnet18(num_classes=2).state_dict()
     weights["layer4.1.bn2.weight"][:] = scale
-    backbone.save(tmp_path / "w.safetensors", weights, {"origin": "test"})
+    tensor_file.save(tmp_path / "w.safetensors", weights, {"origin": "test"})
     command = ["features", "--videos", tmp_path / "videos.csv", "--faces", tmp_path, "--weights"]
     command += [tmp_path / "w.safetensors", "--out", tmp_path / "f.h5", *SMALL]
     assert cli.main(list(map(str, command))) == 2

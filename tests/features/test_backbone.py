@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
+from fedn_pipeline import tensor_file
 from fedn_pipeline.features import backbone
 from fedn_pipeline.files import InputError
 
@@ -22,7 +23,7 @@ def network():
 
 
 def test_loaded_network_gives_the_penultimate_values(tmp_path, network):
-    backbone.save(tmp_path / "w.safetensors", network.state_dict(), {"log": []})
+    tensor_file.save(tmp_path / "w.safetensors", network.state_dict(), {"log": []})
     loaded = backbone.load(tmp_path / "w.safetensors")
     images = torch.randn(2, 3, 224, 224)
     with torch.no_grad():
@@ -51,8 +52,8 @@ def test_normalise():
 
 def test_origin(tmp_path, network):
     tensors = network.state_dict()
-    backbone.save(tmp_path / "a.safetensors", tensors, {"origin": "AffectNet"})
-    backbone.save(tmp_path / "b.safetensors", tensors, {"emotions": []})  # before the origin was recorded
+    tensor_file.save(tmp_path / "a.safetensors", tensors, {"origin": "AffectNet"})
+    tensor_file.save(tmp_path / "b.safetensors", tensors, {"emotions": []})  # before the origin was recorded
     save_file(tensors, tmp_path / "c.safetensors")
     origins = [backbone.origin(tmp_path / f"{name}.safetensors") for name in "abc"]
     assert origins == ["AffectNet", "unknown", "checkpoint c.safetensors"]

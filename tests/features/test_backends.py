@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from fedn_pipeline import compute, config
+from fedn_pipeline import compute, config, tensor_file
 from fedn_pipeline.dataset.demo import stills
 from fedn_pipeline.faces import crops
 from fedn_pipeline.features import backbone, backends, extract
@@ -29,7 +29,7 @@ def weights(tmp_path_factory):
         for _ in range(3):
             net(torch.randn(8, 3, SIDE, SIDE))
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    backbone.save(path, net.eval().state_dict(), {"origin": "random"})
+    tensor_file.save(path, net.eval().state_dict(), {"origin": "random"})
     return path
 
 

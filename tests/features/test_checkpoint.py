@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torchvision.models import resnet18, resnet34, resnet50
 
-from fedn_pipeline import cli
+from fedn_pipeline import cli, tensor_file
 from fedn_pipeline.features import backbone, checkpoint
 from fedn_pipeline.files import InputError, sha256
 
@@ -102,7 +102,7 @@ def test_safetensors_and_legacy_files(plain, tmp_path):
 
 
 def test_weights_of_the_demo_stay_demo_weights(plain, tmp_path):
-    backbone.save(tmp_path / "renamed.safetensors", plain, {"origin": "demo stills"})
+    tensor_file.save(tmp_path / "renamed.safetensors", plain, {"origin": "demo stills"})
     assert checkpoint.convert(tmp_path / "renamed.safetensors", tmp_path / "o.safetensors")["origin"] == "demo stills"
 
 

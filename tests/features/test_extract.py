@@ -9,7 +9,7 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from fedn_pipeline import config
+from fedn_pipeline import config, tensor_file
 from fedn_pipeline.faces import alignment, crops
 from fedn_pipeline.features import backbone, cache, extract
 from fedn_pipeline.files import InputError, sha256
@@ -22,7 +22,7 @@ def weights(tmp_path_factory):
     """A ResNet18 with random weights: the path is tested, not what it has learnt."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    backbone.save(path, resnet18(num_classes=5).eval().state_dict(), {"origin": "demo stills"})
+    tensor_file.save(path, resnet18(num_classes=5).eval().state_dict(), {"origin": "demo stills"})
     return path
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import resnet18
 
-from fedn_pipeline import cli, config, intervals
+from fedn_pipeline import cli, config, intervals, tensor_file
 from fedn_pipeline.faces import alignment, crops
 from fedn_pipeline.features import backbone, cache, flow, i3d, i3d_extract
 from fedn_pipeline.files import InputError, sha256
@@ -183,12 +183,12 @@ def test_misfits_are_refused_with_the_reason(name, streams, tmp_path):
 
 
 def test_weights_of_another_network_are_never_run(weights, tmp_path):
-    backbone.save(tmp_path / "r.safetensors", resnet18().state_dict(), {"origin": "demo stills"})
+    tensor_file.save(tmp_path / "r.safetensors", resnet18().state_dict(), {"origin": "demo stills"})
     with pytest.raises(InputError, match=r"r\.safetensors: no I3D weights"):
         i3d.load(tmp_path / "r.safetensors")
     tensors, description = backbone.read(weights)
     del tensors["flow.Mixed_5c.b0.conv3d.weight"]
-    backbone.save(tmp_path / "part.safetensors", tensors, description)
+    tensor_file.save(tmp_path / "part.safetensors", tensors, description)
     with pytest.raises(InputError, match=r"flow stream: 1 of a flow I3D's .* Mixed_5c\.b0"):
         i3d.load(tmp_path / "part.safetensors")
     with pytest.raises(InputError, match="not a ResNet18"):

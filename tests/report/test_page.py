@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -172,7 +173,7 @@ def test_an_unknown_video_is_refused(data, tmp_path, capsys):
 
 def test_recorded_settings_win(data):
     _, layer, settings = provenance.experiment_settings(
-        "iou_loss", cli.Path("config"), data / "folds", config.validate({"training": {"epochs": 3}})
+        "iou_loss", Path("config"), data / "folds", config.validate({"training": {"epochs": 3}})
     )
     assert layer == {"training": {"interval_loss": "iou"}}
     assert settings["training"]["epochs"] == 99 and settings["training"]["interval_loss"] == "iou"
@@ -198,7 +199,7 @@ def test_a_missing_fold_is_named(data, tmp_path, capsys):
     assert cli.main(["results", *tables, "--folder", str(data / "folds"), "--out", str(tmp_path / "t"), *settings]) == 2
     assert "tested not exactly once" in capsys.readouterr().err
     with pytest.raises(InputError, match="no such file"):
-        provenance.experiment_settings("nothing", cli.Path("config"), data, config.validate({}))
+        provenance.experiment_settings("nothing", Path("config"), data, config.validate({}))
 
 
 def test_cells_are_escaped_and_intervals_stand_below():
