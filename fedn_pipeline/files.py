@@ -29,8 +29,8 @@ class InputError(Exception):
 def whole(path, checksum=True):
     """Give a temporary path beside `path` (same suffix); put it in its place only if the block succeeds.
 
-    `checksum=False` is for pictures and pages to look at, which nothing computes with. Raises InputError naming the
-    file and the cause if it cannot be written (disk full, read-only, no permission).
+    `checksum=False` is for figures and pages, which nothing computes with, and for the demo's thousands of stills.
+    Raises InputError naming the file and the cause if it cannot be written (disk full, read-only, no permission).
     """
     path = Path(path)
     host = re.sub(r"[^A-Za-z0-9.]", "", socket.gethostname())

@@ -20,6 +20,9 @@ def run(folders):
         path.with_suffix("") for folder in folders for path in folder.rglob(f"*{files.CHECKSUM_SUFFIX}") if path.stem
     )
     paths = [path for path in paths if not files.is_partial(path)]
+    if not paths:
+        named = ", ".join(map(str, folders)) or "data, results"
+        raise InputError(f"{named}: no file with a checksum beside it: nothing to compare; see --help")
     total = sum(path.stat().st_size for path in paths if path.is_file())
     faults = []
     with tqdm(total=total, desc="verify", unit="B", unit_scale=True) as progress:

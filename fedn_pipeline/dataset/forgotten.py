@@ -8,7 +8,7 @@ import hashlib
 import re
 import secrets
 
-from fedn_pipeline.files import InputError, write_text
+from fedn_pipeline.files import InputError, checksum_path, damage, write_text
 
 NAME = "forgotten.txt"
 
@@ -46,6 +46,8 @@ def without(folder, videos, *tables):
 
 def _lines(folder):
     path = folder / NAME
+    if checksum_path(path).is_file() and damage(path):
+        raise InputError(f"{path}: {damage(path)}; delete it and its checksum, and forget each erased subject again")
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return [tuple(line.split()) for line in lines if line.strip()]
 

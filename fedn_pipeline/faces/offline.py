@@ -39,6 +39,7 @@ def is_sealed():
 
 def seal():
     """Refuse every further internet socket to this process, IPv4 and IPv6. InputError where the kernel cannot."""
+    os.environ["https_proxy"] = NOWHERE
     if is_sealed():
         return
     machine = platform.machine()
@@ -70,4 +71,3 @@ def seal():
             f"the network cannot be taken from MediaPipe ({reason}), which would report its use to Google: allow the "
             "system call seccomp in this container"
         )
-    os.environ["https_proxy"] = NOWHERE

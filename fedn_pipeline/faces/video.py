@@ -24,7 +24,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from fedn_pipeline.files import InputError
+from fedn_pipeline.files import InputError, checked
 
 # Decoders that hide their errors unless told not to; the others flag or raise by themselves.
 STRICT_CODECS = {"mjpeg"}
@@ -97,7 +97,7 @@ def _open(path, strict):
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the video file is empty (0 bytes)")
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        container = av.open(str(checked(path)), metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise InputError(f"{path}: cannot be read as a video ({error.strerror})") from error
     if not container.streams.video:

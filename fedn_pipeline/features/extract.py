@@ -16,7 +16,7 @@ from tqdm import tqdm
 from fedn_pipeline import __version__, hdf5, intervals
 from fedn_pipeline.faces import alignment, crops, summary
 from fedn_pipeline.features import backbone, backends, cache
-from fedn_pipeline.files import InputError, sha256
+from fedn_pipeline.files import InputError, rebuild, sha256
 
 BATCHES_AHEAD = 2  # read while the network runs; more cost memory and bring nothing
 
@@ -67,6 +67,8 @@ def faces_seen(row, alignment_path):
     table = alignment.read(alignment_path)
     if len(table) > row.n_frames:
         raise InputError(f"{alignment_path}: {len(table)} rows, videos.csv says {row.n_frames} frames")
+    if not len(table) and not alignment_path.with_suffix(".json").is_file():
+        raise InputError(f"{alignment_path}: no rows, and no .json beside it that says why; {rebuild(alignment_path)}")
     if len(table) < row.n_frames:
         print(f"WARNING: {row.video_id}: cut short, {len(table)} of {row.n_frames} frames; the rest has no face")
     has_face = np.zeros(row.n_frames, dtype=bool)

@@ -144,11 +144,11 @@ class Eraser:
             self.rewritten.append(path)
 
     def _without(self, value):
-        """JSON without the list items that are names of the subject."""
+        """JSON without the list items and keys that are names of the subject."""
         if isinstance(value, list):
             return [self._without(item) for item in value if item not in self.traces.names]
         if isinstance(value, dict):
-            return {key: self._without(item) for key, item in value.items()}
+            return {key: self._without(item) for key, item in value.items() if key not in self.traces.names}
         return value
 
 

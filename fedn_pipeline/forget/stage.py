@@ -7,6 +7,7 @@ them again without the subject, because the tables have changed. docs/privacy.md
 import shlex
 from pathlib import Path
 
+import pandas as pd
 from tqdm import tqdm
 
 from fedn_pipeline import files
@@ -75,6 +76,12 @@ def _traces(subject, folder, named):
     if not len(mine) and not named:
         known = " ".join(sorted(set(videos.subject)))
         raise InputError(f"{table}: {UNKNOWN.format(subject=subject, known=known)}")
+    words = _ordinary_words(folder, videos)
+    if taken := sorted({subject, *mine.video_id} & words):
+        raise InputError(
+            f"{table}: {', '.join(taken)} is also an emotion, a type or a group here, so that no proof is possible; "
+            "rename the subject in the release, let Snakemake read it again, and forget it by its new name"
+        )
     strangers = sorted(set(mine.subject) - {subject})
     if strangers:
         raise InputError(f"{table}: --video: {' '.join(named)} belong to {' '.join(strangers)}, not to {subject}")
@@ -82,6 +89,15 @@ def _traces(subject, folder, named):
     names = sorted({subject, *sources, *filter(None, sources.values())})
     others = videos.drop(mine.index)
     return Traces(tuple(names), tuple(sorted({*others.video_id, *others.subject} - {*names}))), sources
+
+
+def _ordinary_words(folder, videos):
+    """What the tables say beside names: columns, emotions, types, label sets, kinds, splits and other groups."""
+    path = folder / "events.csv"
+    events = pd.read_csv(files.checked(path), dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame()
+    said = [events[name] for name in ("emotion", "expression_type", "label_set") if name in events]
+    said += [videos[name] for name in videos if name not in ("video_id", "subject", "source")]
+    return {*videos, *events, *(str(cell) for column in said for cell in column.unique())}
 
 
 def _fingerprint(folder, videos, traces):

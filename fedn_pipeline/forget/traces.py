@@ -36,8 +36,8 @@ class Traces:
 
     def __post_init__(self):
         names = sorted({*self.names, *self.others}, key=len, reverse=True)
-        lettered = [re.escape(name) for name in names if re.search("[A-Za-z]", name)]
-        numbers = [re.escape(name) for name in names if not re.search("[A-Za-z]", name)]
+        lettered = [re.escape(name) for name in names if not name.isdigit()]
+        numbers = [re.escape(name) for name in names if name.isdigit()]
         found = [f"(?<!{WORD})(?:{'|'.join(lettered)})(?!{WORD})"] if lettered else []
         if numbers:  # a bare number says nothing; it is a name in a path, in quotes or after such an option
             before = r"(?:(?<=[/\"'=])|(?<=--held-out )|(?<=--video-id ))"

@@ -28,7 +28,7 @@ def key(tables, features_path, device, **settings):
         "features": sha256(features_path),
         "code": sources.digest("training/fold.py"),
         "torch": torch.__version__,
-        "device": device.type,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }
     return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
 

@@ -51,6 +51,14 @@ def profile(name):
     return ["--workflow-profile", str(PROFILES / name)]
 
 
+@pytest.mark.parametrize("name", ["default", *CLUSTERS])
+@pytest.mark.parametrize(
+    "target", ["results/demo/annotated/fedn/seed0/folds/s01/detections.csv", "data/demo/features/resnet18_demo.h5"]
+)
+def test_one_file_can_be_planned_before_the_tables_are_there(name, target, tmp_path):
+    assert "dataset" in planned(copied(tmp_path), target, *profile(name))
+
+
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_profiles_agree_in_all_but_their_cluster(name):
     def shared(name):
@@ -154,7 +162,7 @@ def test_kubernetes_manifest(tmp_path):
     assert done.stdout == "job.batch/fedn-x1\n"
     spec = json.loads((tmp_path / "manifest").read_text())["spec"]
     container = spec["template"]["spec"]["containers"][0]
-    assert spec["activeDeadlineSeconds"] == 5400 and container["workingDir"] == str(tmp_path)
+    assert spec["template"]["spec"]["activeDeadlineSeconds"] == 5400 and container["workingDir"] == str(tmp_path)
     assert container["command"] == ["sh", "/data/job.sh"]
     assert container["resources"] == {
         "requests": {"cpu": "4", "memory": "8000M"},

@@ -9,7 +9,7 @@ import torch
 from fedn_pipeline import cli, config, files, tensor_file
 from fedn_pipeline.cascades import str_windows
 from fedn_pipeline.dataset import tables
-from fedn_pipeline.faces import alignment, crops, summary
+from fedn_pipeline.faces import alignment, crops, summary, video
 from fedn_pipeline.features import backbone, cache, flow
 from fedn_pipeline.files import InputError
 from fedn_pipeline.report import methods, provenance, results
@@ -68,8 +68,15 @@ def _fold(path):
     tables.write_detections(path.parent / "detections.csv", DETECTIONS)
 
 
+def _demo_video(path):
+    data = _crops(path.with_name("c.mp4")) or path.with_name("c.mp4").read_bytes()
+    with files.whole(path) as partial:
+        partial.write_bytes(data)
+
+
 # kind: (file, how it is written, how the pipeline reads it)
 KINDS = {
+    "a demo video": ("raw/a.mp4", _demo_video, video.probe),
     "crops": ("crops/a.mp4", _crops, lambda path: list(crops.read(path))),
     "crops, by seeking": ("crops/a.mp4", _crops, lambda path: crops.read_frames(path, [7])),
     "alignment": ("alignment/a.csv", _alignment, alignment.read),
@@ -178,4 +185,6 @@ def test_verify_names_every_damaged_file_and_one_command(tmp_path, monkeypatch, 
     told = capsys.readouterr().err
     assert "2 damaged" in told and "data/x/b.csv: damaged" in told and "results/c.csv: is gone" in told
     assert "snakemake --cores all --force data/x/b.csv results/c.csv" in told
+    (tmp_path / "empty").mkdir()
+    assert cli.main(["verify", "empty"]) == 2 and "nothing to compare" in capsys.readouterr().err
     assert cli.main(["verify", "data/x/a", "nowhere"]) == 2 and "no such folder" in capsys.readouterr().err

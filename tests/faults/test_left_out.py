@@ -1,11 +1,12 @@
 """One bad video does not stop the others; table, page and exit status say so."""
 
 import json
+import os
 
 import pandas as pd
 import pytest
 from faults import small
-from workflow.project import run
+from workflow.project import planned, run, snakemake
 
 from fedn_pipeline import cli
 from fedn_pipeline.features import cache
@@ -51,12 +52,18 @@ def test_nothing_is_proposed_in_it_and_nothing_learnt_from_it(finished):
     assert BROKEN not in json.loads((folds / "s00/threshold.json").read_text())["chosen_on"]
 
 
-def test_a_repaired_video_is_taken_in_by_the_next_call(finished):
+def test_another_file_in_its_place_is_taken_in_whatever_its_time(finished, full):
     folder, _ = finished
-    small.write_video(folder / f"raw/s01/{BROKEN}.mp4", 3)
-    done = run(folder, small.TABLE)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert pd.read_csv(folder / small.TABLE).left_out.isna().all()
+    path = folder / f"raw/s01/{BROKEN}.mp4"
+    small.write_video(path, 3)
+    assert "dataset" in planned(folder, small.TABLE)
+    os.utime(path, (0, 0))  # copied with its time
+    snakemake(folder, "--forcerun", "dataset", "--", "data/custom/videos.csv")
+    assert {"faces", "features_part"} <= planned(folder, small.TABLE)
+    if full:
+        done = run(folder, small.TABLE)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert pd.read_csv(folder / small.TABLE).left_out.isna().all()
 
 
 def test_without_leave_out_the_command_refuses(tmp_path, capsys):

@@ -247,12 +247,13 @@ def test_a_piece_is_found_at_any_position(tmp_path, offset):
         ("crops/s1.mp4", True), ("x s1, y", True), ('["s1"]', True), ("s10", False), ("s1.b.csv", False),
         ("as1", False), ("s1-x", False), ("s1_b", True), ("without_s1", False), ("folds/7/fold.json", True),
         ("1,7,3", False),
+        ("features 006_1: 100%", True), ("--only 006_1 007_2", True), ("006_10", False),
         ("--held-out 7 --seed 0", True), ('"7"', True), ("logs/faces/7.log", True), ("7 of 9 frames", False),
     ],
 )  # fmt: skip
 def test_whole_words(text, named):
     """A name counts as a whole word, one that is part of another's name does not; a bare number is no name."""
-    found = traces.Traces(("s1", "s1_b", "7"), ("s10", "s1.b"))
+    found = traces.Traces(("s1", "s1_b", "7", "006_1"), ("s10", "s1.b"))
     assert found.in_words(text) == named and found.in_text(text.encode()) == named
 
 
@@ -315,6 +316,7 @@ def test_killed_in_between_it_can_be_run_again(project, monkeypatch, capsys, ste
         (lambda project: _truncate(project / "data/mine/flow/gap3.h5"), "gap3.h5: damaged, so it cannot be looked"),
         (lambda project: run(), "no subject `s1`: nothing was erased. There are: s10 s2 s3"),
         (lambda project: shutil.rmtree(project / "data"), "videos.csv: no such file"),
+        (lambda project: _rename_emotion(project, "s1"), "s1 is also an emotion, a type or a group here"),
     ],
 )  # fmt: skip
 def test_what_it_refuses(project, capsys, change, message):
@@ -323,6 +325,28 @@ def test_what_it_refuses(project, capsys, change, message):
     assert run() == 2
     assert message in capsys.readouterr().err
     assert _everything(project) == before
+
+
+def _rename_emotion(project, name):
+    path = project / "data/mine/events.csv"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False).assign(emotion=name)
+    files.write_csv(path, table)
+
+
+def test_a_video_left_out_goes_from_the_records_of_others(project, capsys):
+    path = project / "results/mine/annotated/fedn/seed0/folds/s3/fold.json"
+    files.write_json(path, {**files.read_json(path), "left_out": {"s1_b": "cannot be read", "s3": "cannot be read"}})
+    assert run() == 0, capsys.readouterr().err
+    assert list(files.read_json(path)["left_out"]) == ["s3"]
+
+
+def test_a_damaged_list_of_the_forgotten_is_told(tmp_path):
+    forgotten.add(tmp_path, "s1")
+    path = tmp_path / forgotten.NAME
+    path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
+    videos = pd.DataFrame({"video_id": ["s1", "s2"], "subject": ["s1", "s2"]})
+    with pytest.raises(files.InputError, match=r"forgotten\.txt: damaged.* forget each erased subject again"):
+        forgotten.without(tmp_path, videos)
 
 
 def test_videos_that_the_table_lists_no_more(project, capsys):

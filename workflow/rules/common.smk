@@ -206,9 +206,8 @@ def annotations(wildcards):
     folder = root(wildcards.dataset)
     if resolved(wildcards.dataset)["dataset"]["reader"] == "custom":
         # A new video changes its folder; another one in its place may have other frames.
-        below = [
-            path for path in folder.rglob("*") if path.name.lower().endswith(search.VIDEO_SUFFIXES) or path.is_dir()
-        ]
+        seen = (path for path in folder.rglob("*") if not path.relative_to(folder).as_posix().startswith("."))
+        below = [path for path in seen if path.name.lower().endswith(search.VIDEO_SUFFIXES) or path.is_dir()]
         return sorted(map(literal, [folder, *below, *folder.glob("*.csv")]))
     return sorted(map(literal, search.workbooks(folder)))
 
@@ -242,6 +241,12 @@ def facts(wildcards):
     """What features depend on in videos.csv: a table that was merely written again re-runs nothing."""
     table = rows(wildcards.dataset)
     return [f"{video} {table[video].n_frames} {table[video].fps}" for video in part_videos(wildcards)]
+
+
+def measured(wildcards):
+    """What the data set's reader found in a video: another file in its place re-runs, whatever its time."""
+    row = rows(wildcards.dataset)[wildcards.video]
+    return f"{row.n_frames} {row.fps} {row.width} {row.height}"
 
 
 def frame_axis(wildcards):

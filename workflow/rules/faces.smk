@@ -21,6 +21,7 @@ rule faces:
         code=code("faces/align.py"),
         folder=lambda wildcards: f"data/{wildcards.dataset}",
         frame_axis=frame_axis,
+        measured=measured,
         aligner=aligner,
         settings=settings("faces", "openface"),
     shell:

@@ -119,7 +119,7 @@ rule features:
         dataset=datasets(lambda every: every["dataset"]["reader"] != "rehearsal"),
     resources:
         mem_mb=1000,
-        runtime=lambda wildcards: minutes(n_steps(wildcards) * STEP_MB / DISK_MB_S),
+        runtime=merge_minutes,
     params:
         code=code("features/cache.py"),
     shell:
@@ -171,7 +171,7 @@ rule flow:
         "results/{dataset}/benchmarks/flow/gap{gap}.tsv"
     resources:
         mem_mb=1000,
-        runtime=lambda wildcards: minutes(n_steps(wildcards) * FLOW_MB / DISK_MB_S),
+        runtime=flow_merge_minutes,
     params:
         code=code("features/cache.py"),
     shell:

@@ -6,7 +6,10 @@
 # Snakemake itself (350 MB), which runs twice in a job of a cluster, beside its command. Not measured: I3D (taken as
 # 10 times ResNet18), STR and CEFLNet at full size (as FEDN's folds, which took longer on the demo), how fast a shared
 # disk is.
+import functools
 import math
+
+from snakemake.exceptions import IncompleteCheckpointException
 
 FACES_S = 0.036  # per source frame
 DEMO_FRAME_S = 1 / 24  # to render one
@@ -20,6 +23,20 @@ FLOW_S = 0.01  # per frame at 30 fps
 REFERENCE_S = 2e-5  # per frame at 30 fps
 STEP_MB, FLOW_MB = 1024 / 1e6, 10.6e-3  # of features and of flow per frame at 30 fps
 DISK_MB_S = 50  # of merging parts
+
+
+def once_read(function):
+    """A resource that needs the data set's tables: 1 until they are read. Snakemake cannot wait for them in a dry run of
+    a target behind them, and asks again before the job."""
+
+    @functools.wraps(function)
+    def known(*arguments, **named):
+        try:
+            return function(*arguments, **named)
+        except IncompleteCheckpointException:
+            return 1
+
+    return known
 
 
 def minutes(seconds):
@@ -47,6 +64,7 @@ def demo_stills_minutes(wildcards):
     return minutes(2 * resolved(wildcards.dataset)["demo"]["stills_per_photograph"] * STILL_S)
 
 
+@once_read
 def faces_minutes(wildcards):
     return minutes(rows(wildcards.dataset)[wildcards.video].n_frames * FACES_S)
 
@@ -56,11 +74,13 @@ def pretrain_minutes(wildcards):
     return minutes(pretrain["steps"] * pretrain["batch_size"] * IMAGE_S * area(wildcards))
 
 
+@once_read
 def features_minutes(wildcards):
     size = 10 if wildcards.backbone == "i3d" else 1
     return minutes(n_steps(wildcards, part_videos(wildcards)) * EMBED_S * area(wildcards) * size)
 
 
+@once_read
 def fold_minutes(wildcards):
     every = resolved(wildcards.dataset, wildcards.experiment)
     training, all_steps = every["training"], n_steps(wildcards) * sum(1 / rate for rate in every["windows"]["rates"])
@@ -68,14 +88,27 @@ def fold_minutes(wildcards):
     return minutes(windows * WINDOW_S / training["threads"] + all_steps * PREDICT_S / 5)
 
 
+@once_read
 def flow_minutes(wildcards):
     return minutes(n_steps(wildcards, part_videos(wildcards)) * FLOW_S)
 
 
+@once_read
+def merge_minutes(wildcards):
+    return minutes(n_steps(wildcards) * STEP_MB / DISK_MB_S)
+
+
+@once_read
+def flow_merge_minutes(wildcards):
+    return minutes(n_steps(wildcards) * FLOW_MB / DISK_MB_S)
+
+
+@once_read
 def reference_minutes(wildcards):
     return minutes(n_steps(wildcards) * REFERENCE_S)
 
 
+@once_read
 def memory(wildcards, input):
     """MB of a job that holds the features of all videos: theirs with room, and its own (benchmarks/scale.py)."""
     return round(2000 + 1.5 * STEP_MB * n_steps(wildcards) * bool(input.get("features")))

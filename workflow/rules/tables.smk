@@ -6,9 +6,8 @@ REQUESTED = set()  # data sets whose tables this run makes
 
 def left_out():
     """A line per video that the tables of this run could not take in, and why."""
-    folders = [Path(f"data/{dataset}") for dataset in sorted(REQUESTED)]
-    names = [(folder, path.stem) for folder in folders for path in sorted(folder.glob("alignment/*.json"))]
-    return [f"{folder}: {name}: {why}" for folder, name in names for why in summary.left_out(folder, name).values()]
+    places = [(f"data/{dataset}", video) for dataset in sorted(REQUESTED) for video in sorted(rows(dataset))]
+    return [f"{folder}: {video}: {why}" for folder, video in places for why in summary.left_out(folder, video).values()]
 
 
 def not_run_arguments(wildcards):

@@ -1,8 +1,10 @@
 #!/bin/sh
-# Says of one job what Snakemake asks: running, success or failed.
+# Says of one job what Snakemake asks: running, success or failed; a job that was deleted has failed.
 set -eu
-case $(kubectl get "$1" --output='jsonpath={.status.conditions[?(@.status=="True")].type}') in
+job=$(kubectl get "$1" --ignore-not-found --output='jsonpath={.kind} {.status.conditions[?(@.status=="True")].type}')
+case $job in
     *Complete*) echo success ;;
     *Failed*) echo failed ;;
-    *) echo running ;;
+    Job*) echo running ;;
+    *) echo failed ;;
 esac

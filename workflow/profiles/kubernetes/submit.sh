@@ -10,9 +10,9 @@ kubectl create --filename=- --output=name <<JSON
   "metadata": {"generateName": "fedn-"},
   "spec": {
     "backoffLimit": 0,
-    "activeDeadlineSeconds": $((60 * minutes)),
     "template": {
       "spec": {
+        "activeDeadlineSeconds": $((60 * minutes)),
         "restartPolicy": "Never",
         "containers": [
           {
