@@ -105,7 +105,8 @@ def test_cache_is_as_merge_would_write_it_and_names_its_origin(written, tmp_path
 def test_two_writings_are_the_same_bytes_and_leave_nothing_else(written, tmp_path):
     rehearsal.write(tmp_path, TINY)
     assert [sha256(tmp_path / name) for name in FILES] == [sha256(written / name) for name in FILES]
-    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == sorted(FILES)
+    expected = sorted([*FILES, *(f"{name}.sha256" for name in FILES)])
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == expected
 
 
 def test_a_stopped_writing_leaves_no_cache(monkeypatch, tmp_path):

@@ -15,8 +15,9 @@ EVENTS = pd.DataFrame({
 
 def test_training_and_held_out_subjects_decide(capsys):
     assert emotions_of_fold(EVENTS, PARTS, "without d") == ["anger", "sadness"]
-    assert emotions_of_fold(EVENTS[2:], PARTS, "without d") == ["anger"]
     assert capsys.readouterr().err == ""
+    assert emotions_of_fold(EVENTS[2:], PARTS, "without d") == ["anger"]
+    assert "only the subjects that the threshold is chosen on show anger" in capsys.readouterr().err
 
 
 def test_unnamed_expressions_are_counted(capsys):
