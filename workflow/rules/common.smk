@@ -206,7 +206,8 @@ def annotations(wildcards):
     folder = root(wildcards.dataset)
     if resolved(wildcards.dataset)["dataset"]["reader"] == "custom":
         # A new video changes its folder; another one in its place may have other frames.
-        seen = (path for path in folder.rglob("*") if "/." not in f"/{path.relative_to(folder).as_posix()}")
+        hidden = re.compile(r"(^|.*[/])[.].*")
+        seen = (path for path in folder.rglob("*") if not hidden.match(path.relative_to(folder).as_posix()))
         below = [path for path in seen if path.name.lower().endswith(search.VIDEO_SUFFIXES) or path.is_dir()]
         return sorted(map(literal, [folder, *below, *folder.glob("*.csv")]))
     return sorted(map(literal, search.workbooks(folder)))
