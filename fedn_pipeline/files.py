@@ -11,13 +11,14 @@ import json
 import os
 import re
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 CHECKSUM_SUFFIX = ".sha256"
 # What keeps any program from writing, whatever library says so and in which words.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG)
+UNWRITABLE += (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
 _PARTIAL = re.compile(r"\..+\.partial-(?P<host>.+)-(?P<process>\d+)(?:\.[^.]*)?")
 
 
@@ -52,7 +53,8 @@ def whole(path, checksum=True):
             raise
         raise InputError(f"{path}: cannot be written: {cause}; nothing of it was kept") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            partial.unlink()
 
 
 def _settle(partial, path):

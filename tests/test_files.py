@@ -106,3 +106,13 @@ def test_a_place_that_cannot_be_written_is_named_with_the_cause(tmp_path):
     with pytest.raises(PermissionError), files.whole(tmp_path / "a.h5"):
         raise PermissionError(13, "Permission denied", "/elsewhere/input.mp4")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["file"]
+
+
+def test_a_folder_in_the_way_is_named(tmp_path):
+    (tmp_path / "a.csv/in the way").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"a\.csv: cannot be written: Is a directory"):
+        files.write_text(tmp_path / "a.csv", "")
+    with pytest.raises(InputError, match=r"b\.csv: cannot be written: File exists"):
+        (tmp_path / "file").touch()
+        files.write_text(tmp_path / "file/b.csv", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "file"]
