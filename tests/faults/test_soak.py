@@ -30,7 +30,10 @@ TINY = {
 
 
 def soaked(project, n_folds, experiment, printed):
-    """Run `n_folds` folds of an experiment in one call; `(engine [k, 2]: folds finished, kB, workers [n_folds] kB)`, by time."""
+    """Run `n_folds` folds of an experiment in one call.
+
+    Returns `(engine [k, 2]: folds finished, kB; workers [n_folds] kB)`, by time.
+    """
     copied(project)
     (project / "config/datasets/soak.yaml").write_text(yaml.safe_dump({**TINY, "run": {"experiments": [experiment]}}))
     videos, _ = material.tables(project / "data/soak", subjects=n_folds, n_frames=140)
@@ -82,7 +85,8 @@ def test_memory_stays_flat(full, tmp_path, record_property):
     then, now = of_engine(early - around, early + around), of_engine(n_folds - 2 * around, n_folds - 1)
     each = np.median(workers[early - around : early + around]), np.median(workers[-2 * around :])
     figures = (
-        f"{n_folds} folds of {experiment} in one call; engine {then / 1024:.1f} MB around fold {early}, {now / 1024:.1f} MB at the end "
+        f"{n_folds} folds of {experiment} in one call; engine {then / 1024:.1f} MB around fold {early}, "
+        f"{now / 1024:.1f} MB at the end "
         f"({now / then - 1:+.1%}), highest {memory.max() / 1024:.1f} MB; workers' peaks {each[0] / 1024:.1f} and "
         f"{each[1] / 1024:.1f} MB ({each[1] / each[0] - 1:+.1%}), highest {workers.max() / 1024:.1f} MB"
     )
