@@ -99,7 +99,7 @@ def test_the_key_tells_everything_apart_that_decides_a_training(tmp_path):
         resume.key((table,), features, CPU, seed=0),
         resume.key((other,), features, CPU, seed=0),
         resume.key((table,), features, CPU, seed=1),
-        resume.key((table,), features, torch.device("cuda"), seed=0),
+        resume.key((table,), features, torch.device("meta"), seed=0),
     ]
     features.write_bytes(b"bb")
     keys.append(resume.key((table,), features, CPU, seed=0))
