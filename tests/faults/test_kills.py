@@ -82,7 +82,7 @@ def test_a_killed_command_leaves_nothing_half_and_its_next_run_the_same_bytes(
     draw, log, lived = random.Random(stage), undisturbed / f"{stage}.log", 0
     started = time.monotonic()
     assert killing.start(command, undisturbed, log).wait() == 0, log.read_text()
-    took = time.monotonic() - started
+    took = (time.monotonic() - started) * (1 if full else 0.6)  # two kills must not both come after the end
     assert differing(before, everything(undisturbed)) == []  # the command alone gives what the workflow gave
     for _ in range(times):
         for name in outputs:
