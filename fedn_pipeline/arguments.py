@@ -34,6 +34,13 @@ def parser():
         sub.add_argument("--videos", type=Path, required=True, metavar="CSV", help="videos.csv of the data set")
         sub.add_argument("--events", type=Path, required=True, metavar="CSV", help="events.csv of the data set")
 
+    def batch(sub):
+        sub.add_argument("--videos", type=Path, metavar="CSV")
+        sub.add_argument("--only", nargs="+", metavar="VIDEO_ID")
+        sub.add_argument("--faces", type=Path, metavar="DIR", help="folder with alignment/ and crops/")
+        sub.add_argument("--merge", type=Path, nargs="+", metavar="PART")
+        sub.add_argument("--out", type=Path, required=True, metavar="H5")
+
     def of_experiment(sub):
         sub.add_argument("--experiment", metavar="NAME", help="of config/experiments/ (default: --settings, or FEDN)")
         sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
@@ -87,20 +94,12 @@ def parser():
     sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="weights, safetensors")
 
     sub = command("features", "embed crops with the frozen backbone, or merge parts into one cache")
-    sub.add_argument("--videos", type=Path, metavar="CSV")
-    sub.add_argument("--only", nargs="+", metavar="VIDEO_ID")
-    sub.add_argument("--faces", type=Path, metavar="DIR", help="folder with alignment/ and crops/")
+    batch(sub)
     sub.add_argument("--weights", type=Path, metavar="FILE", help="they tell which network it is")
-    sub.add_argument("--merge", type=Path, nargs="+", metavar="PART")
-    sub.add_argument("--out", type=Path, required=True, metavar="H5")
 
     sub = command("flow", "optical flow of crops a fixed gap apart, or merge parts into one cache")
-    sub.add_argument("--videos", type=Path, metavar="CSV")
-    sub.add_argument("--only", nargs="+", metavar="VIDEO_ID")
-    sub.add_argument("--faces", type=Path, metavar="DIR", help="folder with alignment/ and crops/")
+    batch(sub)
     sub.add_argument("--gap", type=int, metavar="K", help="steps (30 per second) between the two pictures")
-    sub.add_argument("--merge", type=Path, nargs="+", metavar="PART")
-    sub.add_argument("--out", type=Path, required=True, metavar="H5")
 
     sub = command("folds", "train without one held-out group and predict it (or run a reference method)")
     tables(sub)

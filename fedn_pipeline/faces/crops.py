@@ -2,8 +2,8 @@
 
 Last step of the faces stage; read by features and the report. The file is H.264 in RGB (libx264rgb), one picture per
 frame of the source, close to lossless and fast to decode. Frames without a face are black: the alignment
-table, not the picture, says so. One encoder thread, the bitexact flag and REPEATABLE make the bytes repeat from run to
-run, whatever the processor.
+table, not the picture, says so. One encoder thread, the bitexact flag and REPEATABLE make the encoder's
+bytes repeat from run to run, with SSE4.2, AVX2 and AVX-512 alike.
 """
 
 from fractions import Fraction

@@ -113,7 +113,7 @@ def test_folders_of_images(child, full, tmp_path, record_property):
     check_mutated("folders of images", child, "images", n, strategy, make, tmp_path, record_property)
 
 
-def of_one_file(name, child, function, path, known, n, markers, folder, record, **arguments):
+def check_one_file(name, child, function, path, known, n, markers, folder, record, **arguments):
     """A check_mutated on the bytes of one file; the reader gets its path, `known` and `arguments`."""
     data = path.read_bytes()
 
@@ -132,7 +132,7 @@ def test_crops(child, full, tmp_path, record_property):
     known = tmp_path / "known.npy"
     np.save(known, list(crops.read(tmp_path / "crops.mp4")))
     n = count(full, 40)
-    of_one_file("crops", child, "crops", tmp_path / "crops.mp4", known, n, seeds.MARKERS, tmp_path, record_property)
+    check_one_file("crops", child, "crops", tmp_path / "crops.mp4", known, n, seeds.MARKERS, tmp_path, record_property)
 
 
 def test_feature_caches(child, full, tmp_path, record_property):
@@ -145,7 +145,7 @@ def test_feature_caches(child, full, tmp_path, record_property):
             known |= {f"{video}_features": features, f"{video}_valid": valid}
     np.savez(tmp_path / "known.npz", **known)
     files = tmp_path / "net.h5", tmp_path / "known.npz"
-    of_one_file("feature caches", child, "cache", *files, count(full, 40), HDF5, tmp_path, record_property)
+    check_one_file("feature caches", child, "cache", *files, count(full, 40), HDF5, tmp_path, record_property)
 
 
 def test_predictions(child, full, tmp_path, record_property):
@@ -163,7 +163,7 @@ def test_predictions(child, full, tmp_path, record_property):
     (tmp_path / "predictions.h5.sha256").unlink()
     np.savez(tmp_path / "known.npz", **known)
     files = tmp_path / "predictions.h5", tmp_path / "known.npz"
-    of_one_file("predictions", child, "predictions", *files, count(full, 40), HDF5, tmp_path, record_property)
+    check_one_file("predictions", child, "predictions", *files, count(full, 40), HDF5, tmp_path, record_property)
 
 
 def light(tensors):
@@ -205,7 +205,7 @@ def test_safetensors(child, full, tmp_path, record_property):
     np.savez(tmp_path / "known.npz", **known)
     files = tmp_path / "weights.safetensors", tmp_path / "known.npz"
     n = count(full, 40)
-    of_one_file("safetensors", child, "weights", *files, n, SAFETENSORS, tmp_path, record_property)
+    check_one_file("safetensors", child, "weights", *files, n, SAFETENSORS, tmp_path, record_property)
 
 
 def test_weights_of_a_resnet18(child, full, tmp_path, record_property):
