@@ -95,7 +95,9 @@ def parser():
 
     sub = command("features", "embed crops with the frozen backbone, or merge parts into one cache")
     batch(sub)
-    sub.add_argument("--weights", type=Path, metavar="FILE", help="they tell which network it is")
+    network = sub.add_mutually_exclusive_group()
+    network.add_argument("--weights", type=Path, metavar="FILE", help="they tell which network it is")
+    network.add_argument("--blendshapes", action="store_true", help="the landmark model's own reading of the face")
 
     sub = command("flow", "optical flow of crops a fixed gap apart, or merge parts into one cache")
     batch(sub)
@@ -132,6 +134,16 @@ def parser():
     sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
     sub.add_argument("--benchmarks", type=Path, metavar="DIR", help="Snakemake's measurements of the data set, if any")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    sub = command("detect", "find the expressions in your own videos with a ready model; writes tables and a page")
+    sub.add_argument("video", type=Path, metavar="VIDEO_OR_FOLDER")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder per video, and DIR/index.html")
+    sub.add_argument("--model", type=Path, metavar="BUNDLE", help="default: what `make demo` leaves (detect.model)")
+    sub.add_argument("--threshold", type=float, metavar="P", help="keep detections from this confidence on")
+    sub.add_argument(
+        "--person", default="largest", metavar="WHO", help="largest (the default), left, right, or 1, 2, ... by size"
+    )
+    sub.add_argument("--crops", action="store_true", help="also write the face crops, in a second pass (slower)")
 
     sub = command("evaluate", "score any detections file by the project's strict protocol")
     tables(sub)

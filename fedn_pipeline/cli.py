@@ -85,12 +85,14 @@ def features(args, settings):
     if args.merge:
         cache.merge(args.merge, args.out)
         return
-    from fedn_pipeline.features import backbone, extract, i3d, i3d_extract
+    from fedn_pipeline.features import backbone, blendshapes, extract, i3d, i3d_extract
 
-    if not (args.videos and args.faces and args.weights):
-        raise InputError("features: give --videos, --faces and --weights (or --merge)")
+    if not (args.videos and args.faces and (args.weights or args.blendshapes)):
+        raise InputError("features: give --videos, --faces and --weights or --blendshapes (or --merge)")
     videos = _batch(args)
-    if backbone.network(args.weights) == i3d.NAME:
+    if args.blendshapes:
+        blendshapes.run(videos, args.faces, args.out, settings["faces"])
+    elif backbone.network(args.weights) == i3d.NAME:
         i3d_extract.run(videos, args.faces, args.weights, args.out, settings)
     else:
         extract.run(videos, args.faces, args.weights, args.out, settings["backbone"])
@@ -162,6 +164,14 @@ def report(args, settings):
         dict(args.not_run),
     )  # fmt: skip
     stage.run(inputs, *_all_tables(args, settings), args.out, settings)
+
+
+def detect(args, settings):
+    from fedn_pipeline.own_video import stage
+
+    section = settings["detect"] | ({} if args.threshold is None else {"threshold": args.threshold})
+    section = config.validate({"detect": section}, where="detect")["detect"]
+    return stage.run(args.video, args.model or section["model"], args.out, section, args.person, args.crops)
 
 
 def evaluate(args, settings):
@@ -236,18 +246,17 @@ def flops(args, settings):
 
 
 RUN = (dataset, rehearse, faces, pretrain, backbone, features, flow, folds, detections, results, report)
-RUN += (evaluate, doctor, verify, forget, ceiling, flops)
+RUN += (detect, evaluate, doctor, verify, forget, ceiling, flops)
 COMMANDS = {run.__name__: run for run in RUN}
 
 
 def main(argv=None):
-    """Run a command; the process's exit status."""
+    """Run a command; the process's exit status (a command that went on after a failure returns its own)."""
     args = arguments.parser().parse_args(argv)
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_MININTERVAL", "10")  # in a log a line every ten seconds is enough
     try:
-        COMMANDS[args.command](args, config.from_argument(args.settings))
-        return 0
+        return COMMANDS[args.command](args, config.from_argument(args.settings)) or 0
     except (InputError, FloatingPointError) as error:  # the second is raised on purpose, with the place
         why = str(error)
     except OSError as error:

@@ -33,8 +33,11 @@ def confidence_and_label(logits, names):
     return 1 / (1 + np.exp(-decisive.astype(np.float64))), classes.argmax(-1)
 
 
-def of_video(video, raw, names, settings):
-    """Detections of one video, highest confidence first; `names` are those of the logits (section `detections`)."""
+def chosen(raw, names, settings):
+    """What is left of a video's raw predictions, highest confidence first; `settings` is section `detections`.
+
+    Returns `(spans [k, 2] half-open, in 30 fps steps, confidence [k], label [k] index into names, logits [k, C])`.
+    """
     n_steps = len(raw.valid)
     spans = (raw.starts[:, None, None] + raw.intervals.astype(np.float64)).reshape(-1, 2)
     logits = raw.logits.reshape(-1, raw.logits.shape[-1])
@@ -43,20 +46,30 @@ def of_video(video, raw, names, settings):
     spans = np.clip(spans, 0, n_steps)
     keep = (confidence >= settings["confidence_floor"]) & (intervals.length(spans) > 0)
     keep[keep] &= missing_share(spans[keep], raw.valid) <= settings["max_missing_share"]
-    chosen = np.flatnonzero(keep)
+    left = np.flatnonzero(keep)
     most = max(1, round(settings["max_per_minute"] * n_steps / (60 * intervals.FEATURE_FPS)))
-    chosen = chosen[np.argsort(-confidence[chosen], kind="stable")[:most]]
-    chosen = chosen[nms(spans[chosen], confidence[chosen], settings["nms_iou"])]
+    left = left[np.argsort(-confidence[left], kind="stable")[:most]]
+    left = left[nms(spans[left], confidence[left], settings["nms_iou"])]
+    return spans[left], confidence[left], label[left], logits[left]
 
-    onset, offset = intervals.inclusive(intervals.to_source_axis(spans[chosen], raw.fps))
-    onset = np.clip(onset, 0, raw.n_frames - 1)
-    offset = np.clip(offset, onset, raw.n_frames - 1)
+
+def frames(spans, n_frames):
+    """Half-open spans `[k, 2]` in source frames -> inclusive `(onset, offset)` `[k]` int64 within the video."""
+    onset, offset = intervals.inclusive(spans)
+    onset = np.clip(onset, 0, n_frames - 1)
+    return onset, np.clip(offset, onset, n_frames - 1)
+
+
+def of_video(video, raw, names, settings):
+    """Detections of one video, highest confidence first; `names` are those of the logits (section `detections`)."""
+    spans, confidence, label, _ = chosen(raw, names, settings)
+    onset, offset = frames(intervals.to_source_axis(spans, raw.fps), raw.n_frames)
     rows = {
         "video_id": video,
         "onset": onset,
         "offset": offset,
-        "confidence": confidence[chosen],
-        "emotion": [names[number] for number in label[chosen]],
+        "confidence": confidence,
+        "emotion": [names[number] for number in label],
     }
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -163,12 +163,22 @@ def _chain(tracks, settings):
     return chain
 
 
-def follow(linker, settings):
-    """Choose the person among the linker's tracks; returns Followed."""
+def people(linker, settings):
+    """Everybody in the video, each as a list of tracks, the weightiest first; `settings` is the section `faces`."""
+    found, rest = [], linker.tracks
+    while rest:
+        found.append(_chain(rest, settings))
+        mine = {id(track) for track in found[-1]}
+        rest = [track for track in rest if id(track) not in mine]
+    return found
+
+
+def follow(linker, settings, chain=None):
+    """The faces of one person, a list of tracks of `people` (None: the weightiest one's); returns Followed."""
     faces = [None] * len(linker.n_faces)
     if not linker.tracks:
         return Followed(faces, 0, 0, [])
-    chain = _chain(linker.tracks, settings)
+    chain = chain or _chain(linker.tracks, settings)
     for track in chain:
         for frame, face in zip(track.frames, track.faces, strict=True):
             faces[frame] = face

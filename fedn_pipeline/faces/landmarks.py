@@ -130,9 +130,10 @@ def explained(error):
 
 
 class Landmarker:
-    """A face detector with its state; use it in a `with` block. `video`: follows faces from frame to frame."""
+    """A face detector with its state; use it in a `with` block. `video`: follows faces from frame to frame;
+    `expressions`: reads the face's expression too."""
 
-    def __init__(self, max_faces, min_confidence, video):
+    def __init__(self, max_faces, min_confidence, video, expressions=False):
         offline.seal()  # MediaPipe would report its use over the network
         self._mediapipe, base_options, vision = _mediapipe()
         checked_task_bytes()
@@ -144,6 +145,8 @@ class Landmarker:
             min_face_detection_confidence=min_confidence,
             min_face_presence_confidence=min_confidence,
             min_tracking_confidence=min_confidence,
+            output_face_blendshapes=expressions,
+            output_facial_transformation_matrixes=expressions,
         )
         self._time_ms = 0 if video else None
         try:
@@ -156,18 +159,28 @@ class Landmarker:
 
     def detect(self, image_rgb):
         """Faces in `image_rgb [h, w, 3]` uint8: list of meshes `[478, 2]` float64, px."""
-        height, width = image_rgb.shape[:2]
+        size = np.array(image_rgb.shape[1::-1])
+        return [np.array([(p.x, p.y) for p in face]) * size for face in self._result(image_rgb).face_landmarks]
+
+    def expression(self, image_rgb):
+        """`(coefficients [52], head [4, 4])` float64 of the most prominent face in a picture, or None (`expressions`).
+
+        Coefficients of MediaPipe's blendshape model, 0 to 1, in its order; the head's pose as a matrix (cm; y up).
+        """
+        result = self._result(image_rgb)
+        if not result.face_blendshapes:
+            return None
+        return np.array([one.score for one in result.face_blendshapes[0]]), result.facial_transformation_matrixes[0]
+
+    def _result(self, image_rgb):
         image = self._mediapipe.Image(
             image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image_rgb)
         )
         if self._time_ms is None:
-            result = self._landmarker.detect(image)
-        else:
-            # The clock only has to rise: the model follows faces from call to call, whatever the frame rate.
-            self._time_ms += 1
-            result = self._landmarker.detect_for_video(image, self._time_ms)
-        size = np.array([width, height])
-        return [np.array([(p.x, p.y) for p in face]) * size for face in result.face_landmarks]
+            return self._landmarker.detect(image)
+        # The clock only has to rise: the model follows faces from call to call, whatever the frame rate.
+        self._time_ms += 1
+        return self._landmarker.detect_for_video(image, self._time_ms)
 
     def close(self):
         self._landmarker.close()

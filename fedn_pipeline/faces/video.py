@@ -141,35 +141,28 @@ def _upright(frame, width=None, height=None):
     return np.ascontiguousarray(np.rot90(picture, turns))
 
 
-def _scan(path, strict):
-    """Decode the whole file once, keeping only times and flags."""
-    container, stream = _open(path, strict)
-    scan = _Scan([], [], [], [], [], hurt=False, shape=None, tick_s=0)
+def _scanned(container, stream, scan):
+    """Decode the whole of an open file; yield its frames, and keep their times and flags in `scan`."""
     halves = False  # the stream may hold the two fields of a picture in packets of their own
-    with container:
-        for packet, frames, failed in _decoded(container, stream):
-            if packet is not None and not packet.is_discard:
-                time = packet.pts if packet.pts is not None else packet.dts
-                scan.packet_times.append(len(scan.packet_times) if time is None else time)
-                start = packet.pos or 0
-                scan.packet_bytes.append((start, start + packet.size))
-                scan.hurt |= packet.is_corrupt
-            for frame in frames:
-                scan.frame_times.append(frame.pts)
-                scan.corrupt.append(frame.is_corrupt)
-                scan.key.append(frame.key_frame)
-                scan.shape = scan.shape or _upright(frame).shape[:2]
-                halves |= frame.interlaced_frame
-            scan.hurt |= failed or any(frame.is_corrupt for frame in frames)
-        # Some decoders pass over what they cannot read and say nothing; half a picture in a packet is no damage. Of
-        # packets with one time only one holds a picture.
-        silent = len(scan.frame_times) < len(set(scan.packet_times))
-        scan.hurt |= silent and not halves and stream.codec_context.name not in HIDING_CODECS
-        scan.tick_s = float(stream.time_base or 0)
-        announced = stream.frames or None
-        fps = float(stream.average_rate or stream.guessed_rate or 0)
-        duration_s = (container.duration or 0) / av.time_base
-    return scan, announced, fps, duration_s
+    for packet, frames, failed in _decoded(container, stream):
+        if packet is not None and not packet.is_discard:
+            time = packet.pts if packet.pts is not None else packet.dts
+            scan.packet_times.append(len(scan.packet_times) if time is None else time)
+            start = packet.pos or 0
+            scan.packet_bytes.append((start, start + packet.size))
+            scan.hurt |= packet.is_corrupt
+        for frame in frames:
+            scan.frame_times.append(frame.pts)
+            scan.corrupt.append(frame.is_corrupt)
+            scan.key.append(frame.key_frame)
+            scan.shape = scan.shape or _upright(frame).shape[:2]
+            halves |= frame.interlaced_frame
+        scan.hurt |= failed or any(frame.is_corrupt for frame in frames)
+        yield from frames
+    # Some decoders pass over what they cannot read and say nothing; half a picture in a packet is no damage. Of
+    # packets with one time only one holds a picture.
+    silent = len(scan.frame_times) < len(set(scan.packet_times))
+    scan.hurt |= silent and not halves and stream.codec_context.name not in HIDING_CODECS
 
 
 def _rate_of_all(scan, duration_s, fps):
@@ -185,6 +178,11 @@ def _rate_of_all(scan, duration_s, fps):
     if duration_s - last_s > max(steps_s.max(initial=0), 1.5 / fps, DURATION_TOLERANCE * duration_s):
         return None
     return float(len(steps_s) / (last_s - first_s)) if last_s > first_s else fps
+
+
+def _rate_of_times(times_s):
+    """Mean frames per second by the frames' own times, where the header has no rate; None if it cannot be told."""
+    return None if times_s is None or len(times_s) < 2 else float((len(times_s) - 1) / times_s[-1])
 
 
 def _spread(total, shares):
@@ -276,22 +274,68 @@ def _strict(path):
         return stream.codec_context.name in STRICT_CODECS
 
 
+class Reader:
+    """Decodes a video file once, from front to back: `pictures()`, and what was found in it: `info()`, `times_s()`.
+
+    Raises InputError (module docstring).
+    """
+
+    def __init__(self, path, strict=None):
+        self.path, self._strict = path, _strict(path) if strict is None else strict
+        self._container, self._stream = _open(path, self._strict)
+        self.fps = float(self._stream.average_rate or self._stream.guessed_rate or 0)  # as the header has it
+        self.duration_s = (self._container.duration or 0) / av.time_base
+        self._announced = self._stream.frames or None
+        tick_s = float(self._stream.time_base or 0)
+        self._scan = _Scan([], [], [], [], [], hurt=False, shape=None, tick_s=tick_s)
+
+    @property
+    def expected(self):
+        """How many frames the header leads to expect; None if it does not say."""
+        return self._announced or round(self.duration_s * self.fps) or None
+
+    def _frames(self):
+        with self._container:
+            yield from _scanned(self._container, self._stream, self._scan)
+
+    def pictures(self):
+        """Yield `(picture, time_s)` of each decoded frame: RGB uint8 `[height, width, 3]`, of a damaged one as it is, and
+        its time stamp (None where there is none)."""
+        for frame in self._frames():
+            height, width = self._scan.shape
+            yield _upright(frame, width, height), frame.time
+
+    def times_s(self):
+        """When each decoded frame is shown, `[n]` from 0, by its time stamp; None where they are absent or fall."""
+        ticks = [np.nan if time is None else time for time in self._scan.frame_times]
+        times_s = np.array(ticks, dtype=np.float64) * self._scan.tick_s
+        sound = len(times_s) and np.isfinite(times_s).all() and (np.diff(times_s) > 0).all()
+        return times_s - times_s[0] if sound else None
+
+    def info(self):
+        """VideoInfo, once all pictures have been decoded."""
+        scan, announced, fps = self._scan, self._announced, self.fps
+        damaged, missing = _damage(scan, announced)
+        if self._strict and damaged.sum() > STRICT_TOLERANCE * len(damaged):
+            return probe(self.path, strict=False)
+        if damaged.all():
+            raise InputError(f"{self.path}: no frame of the video can be decoded")
+        fps = fps or _rate_of_times(self.times_s())
+        if not fps:
+            raise InputError(f"{self.path}: the video has no frame rate")
+        if announced is None and self.duration_s * fps > len(damaged) * (1 + DURATION_TOLERANCE) + 1:
+            slower = _rate_of_all(scan, self.duration_s, fps)
+            announced, fps = (None, slower) if slower else (round(self.duration_s * fps), fps)
+        height, width = scan.shape
+        return VideoInfo(len(damaged), announced, fps, width, height, damaged, missing, self._strict)
+
+
 def probe(path, strict=None):
     """Decode `path` once and return its VideoInfo. Raises InputError (module docstring)."""
-    strict = _strict(path) if strict is None else strict
-    scan, announced, fps, duration_s = _scan(path, strict)
-    damaged, missing = _damage(scan, announced)
-    if strict and damaged.sum() > STRICT_TOLERANCE * len(damaged):
-        return probe(path, strict=False)
-    if damaged.all():
-        raise InputError(f"{path}: no frame of the video can be decoded")
-    if not fps:
-        raise InputError(f"{path}: the video has no frame rate")
-    if announced is None and duration_s * fps > len(damaged) * (1 + DURATION_TOLERANCE) + 1:
-        slower = _rate_of_all(scan, duration_s, fps)
-        announced, fps = (None, slower) if slower else (round(duration_s * fps), fps)
-    height, width = scan.shape
-    return VideoInfo(len(damaged), announced, fps, width, height, damaged, missing, strict)
+    reader = Reader(path, strict)
+    for _ in reader._frames():
+        continue
+    return reader.info()
 
 
 def frames(path, info=None):

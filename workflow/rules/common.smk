@@ -35,6 +35,8 @@ I3D = (
     *(f"backbone.{key}" for key in ("input_size", "precision", "threads")),
     *(f"i3d.{key}" for key in configuration.validate({})["i3d"] if key not in ("rgb", "flow")),
 )
+BLENDSHAPES = ("faces.crop_size", "faces.min_confidence", "faces.max_gap_s")
+EMBEDDINGS = {"i3d": ("i3d_extract", I3D), "blendshapes": ("blendshapes", BLENDSHAPES)}  # all others: a ResNet18
 RESNET = "(?!i3d$)[A-Za-z0-9._-]+"  # every backbone but the one of two weights files
 TRUTH = ("dataset.labels", "dataset.expression_types")  # which events are ground truth
 BY_EXPERIMENT = (
@@ -278,6 +280,16 @@ def _parts(wildcards, folder):
     size = resolved(wildcards.dataset)["backbone"]["videos_per_job"]
     count = -(-len(rows(wildcards.dataset)) // size)
     return [f"data/{wildcards.dataset}/{folder}/part{number}.h5" for number in range(count)]
+
+
+def embedding(wildcards):
+    """`(module of features/, settings that decide)` of a backbone."""
+    return EMBEDDINGS.get(wildcards.backbone, ("extract", EMBEDDING))
+
+
+def backbone_weights(wildcards):
+    """A backbone's weights; blendshapes have none of ours."""
+    return [] if wildcards.backbone == "blendshapes" else f"data/{wildcards.dataset}/backbones/{wildcards.backbone}.safetensors"
 
 
 def feature_parts(wildcards):

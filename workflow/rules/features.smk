@@ -72,7 +72,7 @@ rule i3d_weights:
 rule features_part:
     input:
         videos=ancient("data/{dataset}/videos.csv"),
-        weights="data/{dataset}/backbones/{backbone}.safetensors",
+        weights=backbone_weights,
         crops=lambda wildcards: expand(
             "data/{dataset}/crops/{video}.mp4",
             dataset=wildcards.dataset,
@@ -96,14 +96,15 @@ rule features_part:
         runtime=features_minutes,
         gpu_slots=GPU_SLOTS,
     params:
-        code=lambda wildcards: code("features/i3d_extract.py" if wildcards.backbone == "i3d" else "features/extract.py"),
+        code=lambda wildcards: code(f"features/{embedding(wildcards)[0]}.py"),
         only=part_videos,
         facts=facts,
         folder=lambda wildcards: f"data/{wildcards.dataset}",
-        settings=lambda wildcards: settings(*(I3D if wildcards.backbone == "i3d" else EMBEDDING))(wildcards),
+        network=lambda wildcards, input: ["--weights", input.weights] if input.weights else ["--blendshapes"],
+        settings=lambda wildcards: settings(*embedding(wildcards)[1])(wildcards),
     shell:
         "fedn-pipeline features --videos {input.videos:q} --only {params.only:q} --faces {params.folder:q}"
-        " --weights {input.weights:q} --out {output.part:q} --settings {params.settings:q} > {log:q} 2>&1"
+        " {params.network:q} --out {output.part:q} --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule features:

@@ -1,0 +1,196 @@
+"""One video and a model bundle -> detections.csv, detections.json and index.html in a folder (command `detect`).
+
+The numbers are those of the stages faces, features, folds and detections; only the crops are not written and read again
+in between (stream.py).
+"""
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from fedn_pipeline import __version__, compute, files, intervals
+from fedn_pipeline.detection import candidates
+from fedn_pipeline.faces import align, alignment, following, gaps, landmarks
+from fedn_pipeline.faces.crops import CROPS_SUFFIX
+from fedn_pipeline.model.outputs import OBJECTNESS
+from fedn_pipeline.own_video import embedding, keepsakes, people, stream
+from fedn_pipeline.report.timeline import highest
+from fedn_pipeline.training import data
+from fedn_pipeline.training.fold import raw_predictions
+from fedn_pipeline.viewer import page
+
+CSV, JSON, PAGE = "detections.csv", "detections.json", "index.html"
+CURVE_EVERY = 3  # steps of the 30 fps axis between two values of the confidence curve
+BOX_EVERY = 5  # frames between two boxes of the person
+
+
+def run(path, video_id, bundle, folder, settings, person=people.LARGEST, crops=False, progress=True):
+    """Detect in the video file `path`, write the three files into `folder`; returns what detections.json holds.
+
+    `crops`: also the files of the stage faces, in a second pass. `settings` is section `detect`; its `threshold` (None:
+    the bundle's) decides what is kept. Raises InputError for a file that cannot be decoded; a video without a face is
+    none: its table is empty, and a warning says so.
+    """
+    faces = bundle.settings["faces"]
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        embedding.OPENERS[bundle.backbone](bundle) as (embed, finish, width),
+        keepsakes.Faces(settings["face_size"]) as kept,
+    ):
+        proxy_path = Path(scratch) / "proxy.mp4"
+        copy = partial(keepsakes.Proxy, proxy_path, settings)
+        watched = stream.watch(path, faces, embed, kept, copy, progress)
+        everybody = people.notable(following.people(watched.linker, faces))
+        chain = people.choose(everybody, person, path)
+        followed = following.follow(watched.linker, faces, chain)
+        features, valid = _features(watched, chain or [], width, finish)
+        found = _found(bundle, features, valid, watched.axis, settings["threshold"])
+        content = _content(path, video_id, bundle, watched, followed, valid, found)
+        content["person"] = {"n_people": len(everybody), "chosen": person, "boxes": _boxes(followed.faces)}
+        thumbnails = {one["apex"]: kept.nearest(chain or [], one["apex"]) for one in content["detections"]}
+        folder.mkdir(parents=True, exist_ok=True)
+        table = pd.DataFrame(_rows(content), columns=columns(bundle.classes))
+        files.write_csv(folder / CSV, table)
+        files.write_json(folder / JSON, content)
+        page.write(folder / PAGE, content, proxy_path, {frame: jpeg for frame, jpeg in thumbnails.items() if jpeg})
+        if crops:
+            _write_crops(path, video_id, bundle, watched, followed, folder, progress)
+    return content
+
+
+def _write_crops(path, video_id, bundle, watched, followed, folder, progress):
+    """The alignment table and the crops of the person, as the stage faces writes them."""
+    found, n_frames = [face is not None for face in followed.faces], watched.info.n_frames
+    points, similarities = np.full((n_frames, landmarks.N_IBUG, 2), np.nan), np.full((n_frames, 4), np.nan)
+    points[found] = np.reshape([face.points for face in followed.faces if face is not None], (-1, *points.shape[1:]))
+    similarities[found] = np.reshape([face.similarity for face in followed.faces if face is not None], (-1, 4))
+    of_person = alignment.Found(points, similarities, np.array(found, dtype=float), followed.n_several)
+    alignment_path = folder / "faces" / "alignment" / f"{video_id}.csv"
+    alignment.write(alignment_path, align.align(of_person, watched.info, bundle.settings["faces"]))
+    crops_path = folder / "faces" / "crops" / f"{video_id}{CROPS_SUFFIX}"
+    align.write_crops(path, watched.info, alignment_path, crops_path, bundle.settings, progress)
+
+
+def columns(classes):
+    """Columns of detections.csv."""
+    times = ["onset", "offset", "onset_s", "offset_s", "apex"]
+    return ["video_id", *times, "confidence", "emotion", "kept", *(f"score_{name}" for name in classes if name)]
+
+
+def _rows(content):
+    for one in content["detections"]:
+        scores = {f"score_{name}": value for name, value in one["scores"].items()}
+        yield {"video_id": content["video"]["id"], **one, "kept": int(one["kept"]), **scores}
+
+
+def _features(watched, chain, width, finish):
+    """`(features [n_steps, D], valid [n_steps])` of the person that a chain of tracks is."""
+    raw = np.full((watched.info.n_frames, width), np.nan, dtype=np.float32)
+    for track in chain:
+        frames, vectors = watched.vectors.get(id(track), ([], []))
+        if frames:
+            raw[frames] = vectors
+    source = watched.axis.source_frames()
+    return finish(raw[source], np.isfinite(raw[source, 0]))
+
+
+def _found(bundle, features, valid, axis, threshold):
+    """Detections of one video, highest confidence first: `detections` of detections.json, `curve`, `threshold`."""
+    threshold = bundle.threshold if threshold is None else threshold
+    video = pd.DataFrame({"video_id": ["video"], "fps": [axis.fps], "n_frames": [axis.n_frames]})
+    device = compute.device()
+    loaded = data.Videos(("video",), np.array([len(features)]), torch.from_numpy(features).to(device), {"video": valid})
+    network = bundle.network.to(device)
+    raw = raw_predictions(network, loaded, video, bundle.settings, device)["video"]
+    spans, confidence, label, logits = candidates.chosen(raw, bundle.names, bundle.settings["detections"])
+    onset, offset = candidates.frames(axis.from_steps(spans), axis.n_frames)
+    onset_s, offset_s = axis.seconds(onset, offset)
+    scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    apexes = [apex(features, span, axis) for span in spans]
+    named = [(number, name) for number, name in enumerate(bundle.names) if name not in ("", OBJECTNESS)]
+    detections = [
+        {
+            "onset": int(onset[i]),
+            "offset": int(offset[i]),
+            "apex": int(np.clip(apexes[i], onset[i], offset[i])),
+            "onset_s": round(float(onset_s[i]), 6),
+            "offset_s": round(float(offset_s[i]), 6),
+            "confidence": round(float(confidence[i]), 6),
+            "emotion": bundle.names[label[i]],
+            "scores": {name: round(float(scores[i, number]), 6) for number, name in named},
+            "kept": bool(confidence[i] >= threshold),
+        }
+        for i in range(len(spans))
+    ]
+    curve = highest(spans, confidence, len(valid))[::CURVE_EVERY]
+    return {
+        "detections": detections,
+        "threshold": threshold,
+        "curve": {"every_s": CURVE_EVERY / intervals.FEATURE_FPS, "confidence": [round(float(c), 4) for c in curve]},
+    }
+
+
+def apex(features, span, axis):
+    """The frame in a span of steps whose features, smoothed over three steps, are farthest from those at its ends."""
+    start, end = int(span[0]), max(int(span[0]) + 1, int(np.ceil(span[1])))
+    inside = features[start : min(end, len(features))].astype(np.float64)
+    padded = np.pad(inside, ((1, 1), (0, 0)), mode="edge")
+    inside = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
+    far = np.linalg.norm(inside - inside[0], axis=1) + np.linalg.norm(inside - inside[-1], axis=1)
+    return axis.source_frames()[start + int(np.argmax(far))]
+
+
+def _model(bundle):
+    """What the page says of the model."""
+    said = bundle.description
+    return {
+        "name": f"{said['experiment']} ({said['dataset']})",
+        "backbone": bundle.backbone,
+        "trained_on": said["description"],
+        "expected": said["quality"]["of"],
+    }
+
+
+def _boxes(faces):
+    """Where the person's face is in every BOX_EVERY-th frame: x, y, width, height in px of the source, or None."""
+    boxes = []
+    for face in faces[::BOX_EVERY]:
+        corner = None if face is None else face.centre - face.width / 2
+        boxes.append(None if face is None else [round(float(v), 1) for v in (*corner, face.width, face.width)])
+    return {"every": BOX_EVERY, "xywh": boxes}
+
+
+def _content(path, video_id, bundle, watched, followed, valid, found):
+    """What detections.json holds (docs/viewer.md), but for the person."""
+    info, axis = watched.info, watched.axis
+    max_gap = round(bundle.settings["faces"]["max_gap_s"] * info.fps)
+    absent = gaps.runs(np.array([face is None for face in followed.faces]))
+    missing = [(start, end) for start, end in absent if start == 0 or end == info.n_frames or end - start > max_gap]
+    warnings = info.warnings()
+    if not valid.any():
+        warnings.append("no face was found in any frame")
+    if followed.n_several:
+        warnings.append(f"{followed.n_several} frames show more than one face; one person was followed")
+    return {
+        "version": __version__,
+        "video": {
+            "id": video_id,
+            "file": path.name,
+            "n_frames": info.n_frames,
+            "fps": info.fps,
+            "width": info.width,
+            "height": info.height,
+            "duration_s": round(axis.duration_s, 6),
+            "variable_rate": axis.variable,
+        },
+        "times_s": [round(float(time), 6) for time in axis.edges_s[:-1]] if axis.variable else None,
+        "model": _model(bundle),
+        "classes": [name for name in bundle.classes if name],
+        "missing": [[start, end - 1] for start, end in missing],
+        "warnings": warnings,
+        **found,
+    }
