@@ -129,7 +129,7 @@ function isDark() {
 }
 function readColours() { // a canvas takes colours only as they come out
   const probe = document.body.appendChild(el("span", { hidden: true })), inks = {};
-  for (const name of ["ink", "soft", "line", "edge", "paper", "missing", "curve"]) {
+  for (const name of ["ink", "soft", "line", "paper", "missing", "curve"]) {
     probe.style.color = `var(--${name})`;
     inks[name] = getComputedStyle(probe).color;
   }
@@ -156,7 +156,8 @@ const WITH_CONTROL = { z: store.undo, y: store.redo, "shift+z": store.redo, s: s
 
 document.addEventListener("keydown", (event) => {
   const { target } = event, typed = target.matches("input[type=number], input[type=text], select");
-  const own = typed || (target.matches("button, summary, input") && [" ", "Enter"].includes(event.key))
+  if (typed && (event.key === "Escape" || event.key === "Enter")) target.blur(); // the keys below work again
+  const own = typed || (target.matches("button, summary, input[type=checkbox]") && [" ", "Enter"].includes(event.key))
     || (target.matches("input[type=range]") && /^(Arrow|Page|Home|End)/.test(event.key) && !event.shiftKey);
   if (own || event.altKey || byId("help").open) return;
   const letter = /^[a-z]$/i.test(event.key), key = letter ? event.key.toLowerCase() : event.key;
@@ -171,7 +172,12 @@ const onClick = { toggle: player.toggle, back: () => player.step(-1), forward: (
   undo: store.undo, redo: store.redo, "zoom-in": () => timeline.zoom(0.5), "zoom-out": () => timeline.zoom(2),
   fit: timeline.fit, load: () => byId("file").click(), theme: () => setTheme(isDark() ? "light" : "dark"),
   keys: () => byId("help").showModal(), open: () => byId("own-video").click() };
-for (const [id, action] of Object.entries(onClick)) byId(id).addEventListener("click", action);
+for (const [id, action] of Object.entries(onClick)) {
+  byId(id).addEventListener("click", (event) => {
+    if (event.detail) event.currentTarget.blur(); // clicked, not pressed: the space bar plays again
+    action();
+  });
+}
 
 byId("scrub").addEventListener("input", (event) => player.seek(+event.target.value));
 byId("speed").addEventListener("change", (event) => { video.playbackRate = +event.target.value; });
@@ -207,18 +213,15 @@ window.addEventListener("scroll", () => card(null), { passive: true, capture: tr
 function describe() {
   const { video: source, model, person, missing } = data;
   const rate = source.variable_rate ? `${+source.fps.toFixed(2)} fps on average, variable` : `${+source.fps.toFixed(2)} fps`;
-  const parts = [clock(source.duration_s), `${source.n_frames} frames`, rate, `${source.width} × ${source.height}`];
+  const parts = [clock(source.duration_s, source.duration_s < 60 ? 2 : 0), `${source.n_frames} frames`, rate, `${source.width} × ${source.height}`];
   if (person?.n_people > 1) parts.push(`${person.n_people} people, followed: ${person.chosen}`);
   byId("title").textContent = source.file;
   byId("facts").textContent = parts.join("  ·  ");
   const faceless = missing.reduce((sum, [first, last]) => sum + last - first + 1, 0);
   const noFace = source.n_frames > 0 && faceless >= source.n_frames;
-  const notices = data.warnings.map((text) => el("p", { class: "notice" }, text));
-  if (noFace) {
-    notices.unshift(el("p", { class: "notice strong" }, "No face was found in this video, so there is nothing to detect. "
-      + "You can still look at it and add intervals by hand."));
-  }
-  byId("notices").replaceChildren(...notices);
+  const warnings = data.warnings.map((text) => el("p", { class: noFace ? "" : "notice" }, text));
+  byId("notices").replaceChildren(...(!noFace ? warnings : [el("div", { class: "notice strong" },
+    "No face was found in this video, so there is nothing to detect. You can still add intervals by hand.", ...warnings)]));
   byId("empty").textContent = noFace ? "No face was found." : "No expression above the threshold.";
   byId("no-face-key").hidden = !faceless;
   byId("model").replaceChildren(

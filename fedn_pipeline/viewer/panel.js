@@ -1,6 +1,6 @@
 // Beside the video: the list of intervals, the editor of the selected one, and the card over an interval.
 
-const MARKS = { model: "", edited: "edited", added: "added", other: "loaded" };
+const MARKS = { edited: "edited by hand", added: "added by hand", other: "loaded" };
 
 // actions: jump(item), hover(item or null, node), colour(label).
 function makeList(axis, store, actions) {
@@ -8,13 +8,13 @@ function makeList(axis, store, actions) {
   let selected = null;
 
   function row(item) {
-    const name = el("span", { class: "label" }, item.emotion || "no label");
+    const byHand = item.source !== "model";
     return el("tr", { "data-id": item.id, tabindex: "-1", colour: actions.colour(item.emotion) },
       el("td", { class: "number" }, clock(axis.start(item.onset))),
       el("td", { class: "number" }, clock(axis.end(item.offset))),
-      el("td", { class: "emotion" }, el("span", { class: "swatch" }), name),
-      el("td", { class: "number" }, item.confidence === null ? "" : item.confidence.toFixed(2)),
-      el("td", { class: "mark" }, MARKS[item.source]));
+      el("td", { class: "emotion label" }, el("span", { class: byHand ? "swatch by-hand" : "swatch" }),
+        item.emotion || "no label", el("span", { class: "unseen" }, byHand ? `, ${MARKS[item.source]}` : "")),
+      el("td", { class: "number" }, item.confidence === null ? "" : item.confidence.toFixed(2)));
   }
   function mark() {
     const all = [...rows.children], chosen = all.find((node) => +node.dataset.id === selected);
@@ -30,7 +30,7 @@ function makeList(axis, store, actions) {
     const chosen = mark();
     if (focused) (chosen ?? rows.firstElementChild)?.focus();
     const { shown, all, byHand } = store.counts();
-    const text = `${shown} of ${all} shown${byHand ? `, ${byHand} by hand` : ""}`;
+    const text = all ? `${shown} of ${all} intervals shown${byHand ? `, ${byHand} of them by hand` : ""}` : "no intervals";
     if (byId("counts").textContent !== text) byId("counts").textContent = text;
     byId("empty").hidden = shown > 0;
   }
@@ -113,9 +113,7 @@ function makeEditor(axis, store, actions) {
     own.focus();
   });
   own.addEventListener("change", () => relabel(own.value));
-  own.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") draw();
-  });
+  own.addEventListener("blur", draw);
   byId("remove").addEventListener("click", actions.remove);
   byId("play-interval").addEventListener("click", actions.play);
   return { draw, set, relabel, select(id) { selected = id; draw(); } };
@@ -131,7 +129,7 @@ function makeCard(data, axis, colour) {
     const facts = [`${clock(axis.start(item.onset))} to ${clock(axis.end(item.offset))}`,
                    `frames ${item.onset} to ${item.offset}`];
     if (item.apex !== null) facts.push(`apex ${item.apex}`);
-    if (MARKS[item.source]) facts.push(`${MARKS[item.source]} by hand`.replace("loaded by hand", "loaded"));
+    if (item.source !== "model") facts.push(MARKS[item.source]);
     const scores = Object.entries(item.scores ?? {}).sort((a, b) => b[1] - a[1]).map(([label, score]) => {
       const bar = el("span", { class: "bar", colour: colour(label) });
       bar.style.width = `${100 * Math.min(Math.max(score, 0), 1)}%`;
@@ -145,15 +143,20 @@ function makeCard(data, axis, colour) {
           el("strong", {}, item.emotion || "no label"),
           el("span", { class: "number" }, item.confidence === null ? "" : item.confidence.toFixed(2))),
         ...facts.map((text) => el("p", { class: "soft" }, text)), el("ul", {}, ...scores)));
-    place(card, node.getBoundingClientRect());
+    place(card, node.getBoundingClientRect(), node.matches("tr"));
   };
 }
 
-// Above the node if there is room, else below it; always inside the window.
-function place(card, anchor) {
+// Beside a row, above an interval; below it where there is no room; always inside the window.
+function place(card, anchor, beside) {
   const { width, height } = card.getBoundingClientRect(), gap = 8;
-  const left = Math.min(Math.max(anchor.left + anchor.width / 2 - width / 2, gap), innerWidth - width - gap);
-  const above = anchor.top - height - gap;
-  card.style.left = `${left}px`;
-  card.style.top = `${above >= gap ? above : Math.min(anchor.bottom + gap, innerHeight - height - gap)}px`;
+  const inside = (value, size, room) => `${Math.max(Math.min(value, room - size - gap), gap)}px`;
+  const left = anchor.left - width - gap, above = anchor.top - height - gap, { innerWidth: w, innerHeight: h } = window;
+  if (beside && left >= gap) {
+    card.style.left = `${left}px`;
+    card.style.top = inside(anchor.top, height, h);
+  } else {
+    card.style.left = inside(anchor.left + anchor.width / 2 - width / 2, width, w);
+    card.style.top = above >= gap ? `${above}px` : inside(anchor.bottom + gap, height, h);
+  }
 }

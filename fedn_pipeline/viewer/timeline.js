@@ -120,9 +120,14 @@ function makeTimeline(data, axis, store, actions) {
       for (let k = i; k < Math.min(i + stride, confidence.length); k++) value = Math.max(value, confidence[k] ?? 0);
       pen.lineTo(x(i * every), y(value));
     }
-    pen.strokeStyle = inks.curve;
+    pen.strokeStyle = pen.fillStyle = inks.curve;
     pen.lineWidth = 1.25;
     pen.stroke();
+    pen.lineTo(x(last * every), y(0));
+    pen.lineTo(x(first * every), y(0));
+    pen.globalAlpha = 0.2;
+    pen.fill();
+    pen.globalAlpha = 1;
     pen.setLineDash([5, 4]);
     const level = Math.round(y(store.threshold)) + 0.5;
     line(pen, inks.ink, 0, level, w, level);
@@ -167,12 +172,12 @@ function makeTimeline(data, axis, store, actions) {
       pen.fillRect(left, 5, Math.max(place(axis.end(item.offset)) - left, 2), h - 10);
     }
     const left = place(view.from), right = place(view.to);
-    pen.globalAlpha = 0.65;
+    pen.globalAlpha = 0.5;
     pen.fillStyle = inks.paper;
     pen.fillRect(0, 0, left, h);
     pen.fillRect(right, 0, w - right, h);
     pen.globalAlpha = 1;
-    pen.strokeStyle = inks.edge;
+    pen.strokeStyle = inks.ink;
     pen.lineWidth = 1.5;
     pen.strokeRect(left + 0.75, 0.75, Math.max(right - left - 1.5, 3), h - 1.5);
   }
