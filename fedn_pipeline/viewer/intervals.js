@@ -103,7 +103,7 @@ function makeStore(data, axis) {
   };
 }
 
-// Where an interval comes from, as events.csv says it: `model 0.83`, `edited 0.83`, `added`, or what another tool wrote.
+// Where an interval comes from, for events.csv: `model 0.83`, `edited 0.83`, `added`, or what another tool wrote.
 function provenance(item) {
   if (item.source === "other") return item.further.provenance ?? "";
   return item.confidence === null ? item.source : `${item.source} ${item.confidence}`;
@@ -113,7 +113,7 @@ function provenance(item) {
 function fromRow(row, axis, inSeconds) {
   const number = (name) => {
     const text = row[name].trim();
-    if (!text || !Number.isFinite(+text)) throw new Error(`row ${row.line}: ${name} ${text || "is empty"} is no number`);
+    if (!text || !Number.isFinite(+text)) throw new Error(`row ${row.line}: ${name} "${text}" is no number`);
     return +text;
   };
   const onset = inSeconds ? axis.startNear(number("onset_s")) : number("onset");

@@ -9,8 +9,8 @@ let selected = null;
 const colours = new Map(Object.entries(data.page.colours));
 function colour(label) {
   if (!colours.has(label)) {
-    const used = new Set(colours.values());
-    colours.set(label, data.page.palette.find((c) => !used.has(c)) ?? data.page.palette[colours.size % data.page.palette.length]);
+    const used = new Set(colours.values()), { palette } = data.page;
+    colours.set(label, palette.find((c) => !used.has(c)) ?? palette[colours.size % palette.length]);
   }
   return colours.get(label);
 }
@@ -103,18 +103,19 @@ function setEnd(name) {
   if (selected === null) say("Select an interval first.");
   else editor.set({ [name]: player.frame });
 }
+const count = (n, thing) => `${n} ${thing}${n === 1 ? "" : "s"}`;
 function save() {
   const { n, text } = store.save();
   const link = el("a", { href: URL.createObjectURL(new Blob([text], { type: "text/csv" })), download: "events.csv" });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  say(`Saved ${n} interval${n === 1 ? "" : "s"} as events.csv.`);
+  say(`Saved ${count(n, "interval")} as events.csv.`);
 }
 async function load(file) {
   try {
     const { read, others, kept } = store.load(await file.text());
-    const rest = others ? `; ${others} row${others === 1 ? "" : "s"} of other videos ${kept ? "will be saved with them" : "left out"}` : "";
-    say(`Loaded ${read} interval${read === 1 ? "" : "s"} of this video${rest}.`);
+    const rest = `; ${count(others, "row")} of other videos ${kept ? "will be saved with them" : "left out"}`;
+    say(`Loaded ${count(read, "interval")} of this video${others ? rest : ""}.`);
   } catch (error) {
     say(`${file.name} was not loaded: ${error.message}.`);
   }
@@ -212,8 +213,9 @@ window.addEventListener("scroll", () => card(null), { passive: true, capture: tr
 // What the page says of the video, the person and the model.
 function describe() {
   const { video: source, model, person, missing } = data;
-  const rate = source.variable_rate ? `${+source.fps.toFixed(2)} fps on average, variable` : `${+source.fps.toFixed(2)} fps`;
-  const parts = [clock(source.duration_s, source.duration_s < 60 ? 2 : 0), `${source.n_frames} frames`, rate, `${source.width} × ${source.height}`];
+  const rate = `${+source.fps.toFixed(2)} fps${source.variable_rate ? " on average, variable" : ""}`;
+  const parts = [clock(source.duration_s, source.duration_s < 60 ? 2 : 0), `${source.n_frames} frames`, rate];
+  parts.push(`${source.width} × ${source.height}`);
   if (person?.n_people > 1) parts.push(`${person.n_people} people, followed: ${person.chosen}`);
   byId("title").textContent = source.file;
   byId("facts").textContent = parts.join("  ·  ");
@@ -221,7 +223,8 @@ function describe() {
   const noFace = source.n_frames > 0 && faceless >= source.n_frames;
   const warnings = data.warnings.map((text) => el("p", { class: noFace ? "" : "notice" }, text));
   byId("notices").replaceChildren(...(!noFace ? warnings : [el("div", { class: "notice strong" },
-    "No face was found in this video, so there is nothing to detect. You can still add intervals by hand.", ...warnings)]));
+    "No face was found in this video, so there is nothing to detect. You can still add intervals by hand.",
+    ...warnings)]));
   byId("empty").textContent = noFace ? "No face was found." : "No expression above the threshold.";
   byId("no-face-key").hidden = !faceless;
   byId("model").replaceChildren(

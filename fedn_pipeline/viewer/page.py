@@ -1,7 +1,7 @@
 """The page of one video and the index of a folder: each one self-contained HTML file that works from file://.
 
-Called by `fedn-pipeline detect` at the end of each video. The look is in base.css, page.css and page.html, the behaviour
-in the files SCRIPTS; all are inlined here. Nothing is loaded from elsewhere, and a Content-Security-Policy forbids it.
+Called by `fedn-pipeline detect` at the end of each video. The look is in base.css, page.css and page.html, the
+behaviour in the files SCRIPTS; all are inlined. Nothing is loaded from elsewhere, a Content-Security-Policy forbids it.
 Names come from users: on the page of a video they travel as JSON and are shown as text, on the index they are escaped.
 """
 
@@ -174,4 +174,4 @@ def _bar(data, by_emotion):
 
 
 def _swatch(colour):
-    return f'<svg class="swatch" viewBox="0 0 1 1" aria-hidden="true"><rect width="1" height="1" fill="{colour}"/></svg>'
+    return f'<svg class="swatch" viewBox="0 0 9 9" aria-hidden="true"><path d="M0 0h9v9H0z" fill="{colour}"/></svg>'

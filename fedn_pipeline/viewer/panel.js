@@ -30,7 +30,8 @@ function makeList(axis, store, actions) {
     const chosen = mark();
     if (focused) (chosen ?? rows.firstElementChild)?.focus();
     const { shown, all, byHand } = store.counts();
-    const text = all ? `${shown} of ${all} intervals shown${byHand ? `, ${byHand} of them by hand` : ""}` : "no intervals";
+    const some = `${shown} of ${all} intervals shown${byHand ? `, ${byHand} of them by hand` : ""}`;
+    const text = all ? some : "no intervals";
     if (byId("counts").textContent !== text) byId("counts").textContent = text;
     byId("empty").hidden = shown > 0;
   }
@@ -142,13 +143,14 @@ function makeCard(data, axis, colour) {
         el("p", { class: "emotion", colour: colour(item.emotion) }, el("span", { class: "swatch" }),
           el("strong", {}, item.emotion || "no label"),
           el("span", { class: "number" }, item.confidence === null ? "" : item.confidence.toFixed(2))),
-        ...facts.map((text) => el("p", { class: "soft" }, text)), el("ul", {}, ...scores)));
+        ...facts.map((text) => el("p", { class: "soft" }, text)), ...(scores.length ? [el("ul", {}, ...scores)] : [])));
     place(card, node.getBoundingClientRect(), node.matches("tr"));
   };
 }
 
 // Beside a row, above an interval; below it where there is no room; always inside the window.
 function place(card, anchor, beside) {
+  card.style.left = card.style.top = "0px"; // where it can be as wide as it wants
   const { width, height } = card.getBoundingClientRect(), gap = 8;
   const inside = (value, size, room) => `${Math.max(Math.min(value, room - size - gap), gap)}px`;
   const left = anchor.left - width - gap, above = anchor.top - height - gap, { innerWidth: w, innerHeight: h } = window;

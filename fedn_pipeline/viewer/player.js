@@ -5,8 +5,9 @@ function makePlayer(video, axis, boxes, onFrame) {
 
   function show(k) {
     if (stopAfter !== null && k >= stopAfter) {
+      const last = stopAfter;
       video.pause();
-      stopAfter = null;
+      return seek(last); // pictures may have been left out, or one more may come
     }
     if (k === frame) return;
     frame = k;

@@ -12,9 +12,9 @@ function makeTimeline(data, axis, store, actions) {
   const view = { from: axis.from, to: axis.to };
   const shortest = Math.min((FEWEST_FRAMES * (axis.to - axis.from)) / (axis.last + 1), axis.to - axis.from);
   let frame = 0, selected = null, drag = null, lanes = [], scheduled = false, inks = {};
+  let width = body.clientWidth; // read once a drawing: each reading after a change costs a whole layout
 
-  const width = () => body.clientWidth;
-  const x = (t) => ((t - view.from) / (view.to - view.from)) * width();
+  const x = (t) => ((t - view.from) / (view.to - view.from)) * width;
   const timeAt = (event) => {
     const box = body.getBoundingClientRect();
     return view.from + ((event.clientX - box.left) / box.width) * (view.to - view.from);
@@ -45,6 +45,7 @@ function makeTimeline(data, axis, store, actions) {
       scheduled = false;
       lanes = store.labels();
       drawNames();
+      width = body.clientWidth;
       drawCanvas();
       drawIntervals();
       drawOverview();
@@ -140,8 +141,8 @@ function makeTimeline(data, axis, store, actions) {
       const { onset, offset } = drag?.id === item.id ? drag : item;
       const from = axis.start(onset), to = axis.end(offset);
       if (to < view.from || from > view.to) continue;
-      const node = found.get(item.id) ?? layer.appendChild(
-        el("div", { class: "interval", "data-id": item.id }, el("i", { "data-end": "onset" }), el("i", { "data-end": "offset" })));
+      const node = found.get(item.id) ?? layer.appendChild(el("div", { class: "interval", "data-id": item.id },
+        el("i", { "data-end": "onset" }), el("i", { "data-end": "offset" })));
       found.delete(item.id);
       const left = x(from), wide = Math.max(x(to) - left, 3);
       node.style.cssText = `left:${left}px;width:${wide}px;top:${CURVE + lanes.indexOf(item.emotion) * LANE}px`;
@@ -258,7 +259,7 @@ function makeTimeline(data, axis, store, actions) {
     if (node) dragInterval(event, node);
     else if (event.shiftKey) {
       const { from, to } = view, begun = event.clientX;
-      follow(event, body, (e) => show(from - ((e.clientX - begun) / width()) * (to - from), to - from), () => {});
+      follow(event, body, (e) => show(from - ((e.clientX - begun) / width) * (to - from), to - from), () => {});
     } else if (row >= 0 && row < lanes.length) dragNew(event, lanes[row]);
     else {
       actions.seek(axis.at(timeAt(event)));
@@ -268,7 +269,7 @@ function makeTimeline(data, axis, store, actions) {
   body.addEventListener("wheel", (event) => {
     const { from, to } = view;
     const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
-    if (Math.abs(sideways) > Math.abs(event.shiftKey ? 0 : event.deltaY)) pan(sideways / width());
+    if (Math.abs(sideways) > Math.abs(event.shiftKey ? 0 : event.deltaY)) pan(sideways / width);
     else zoom(1.0015 ** event.deltaY, timeAt(event));
     if (view.from !== from || view.to !== to) event.preventDefault(); // else the page scrolls
   }, { passive: false });

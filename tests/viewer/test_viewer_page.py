@@ -1,4 +1,4 @@
-"""The viewer's pages as files: nothing from elsewhere, no text of a user's taken for markup, every byte of the video."""
+"""The viewer's pages as files: nothing from elsewhere, a user's text never markup, every byte of the video."""
 
 import base64
 import json
@@ -46,9 +46,11 @@ def embedded(path):
 
 
 @pytest.fixture
-def written(tmp_path):
+def written(tmp_path, monkeypatch):
     """`(page, results, bytes of the video)` with hostile names, and a video of several pieces."""
-    video = bytes(range(256)) * (2 * page.PIECE // 256) + b"end"
+    assert page.PIECE % 3 == 0
+    monkeypatch.setattr(page, "PIECE", 300)
+    video = bytes(range(200)) * 3 + b"end"
     (tmp_path / "proxy.mp4").write_bytes(video)
     results = sample_page.results(EVIL, warnings=HOSTILE)
     page.write(tmp_path / "page.html", results, tmp_path / "proxy.mp4", {10: b"jpeg"})
