@@ -158,7 +158,7 @@ function parseCsv(text) {
   }
   if (quoted) throw new Error("a quotation mark is not closed");
   if (cell || row.length) rows.push([...row, cell]);
-  return rows.filter((cells) => cells.some((text) => text.trim()));
+  return rows.filter((cells) => cells.some((text) => /[^ \t]/.test(text)));
 }
 
 function formatCsv(columns, rows) {

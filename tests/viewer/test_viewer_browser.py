@@ -1,6 +1,7 @@
 """The page in a real browser: it loads without errors and without a network, plays, filters, edits and saves."""
 
 import csv
+import io
 import os
 import re
 import shutil
@@ -8,6 +9,8 @@ import shutil
 import numpy as np
 import pytest
 import sample_page
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fedn_pipeline import config
 from fedn_pipeline.dataset import custom
@@ -62,6 +65,11 @@ def opened(browser, tmp_path):
     for tab in tabs:
         tab.context.close()
     assert wrong == []
+
+
+@pytest.fixture
+def csv_tab(opened):
+    return opened(sample_page.results())
 
 
 def intervals(tab):
@@ -297,6 +305,14 @@ def test_rows_of_other_videos_and_further_columns_are_kept(opened, tmp_path):
     assert {name: walk[name] for name in header} == dict(zip(header, rows[1], strict=True))
     tab.keyboard.press("z")
     assert len(intervals(tab)) == 2
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.text(), min_size=2, max_size=2).filter(lambda row: any(cell.strip() for cell in row))))
+def test_csv_round_trip(csv_tab, rows):
+    text = csv_tab.evaluate("rows => formatCsv(['a', 'b'], rows.map(([a, b]) => ({ a, b })))", rows)
+    assert list(csv.reader(io.StringIO(text, newline=""), strict=True)) == [["a", "b"], *rows]
+    assert csv_tab.evaluate("text => parseCsv(text)", text) == [["a", "b"], *rows]
 
 
 @pytest.mark.parametrize(
