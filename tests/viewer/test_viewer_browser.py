@@ -3,7 +3,6 @@
 import re
 
 import numpy as np
-import pytest
 import sample_page
 from page_tab import drag, frame, intervals, set_threshold, wait, wait_for_picture
 
