@@ -299,8 +299,8 @@ class Reader:
             yield from _scanned(self._container, self._stream, self._scan)
 
     def pictures(self):
-        """Yield `(picture, time_s)` of each decoded frame: RGB uint8 `[height, width, 3]`, of a damaged one as it is, and
-        its time stamp (None where there is none)."""
+        """Yield `(picture, time_s)` of each decoded frame: RGB uint8 `[height, width, 3]`, of a damaged one as it is;
+        its time stamp, None where there is none."""
         for frame in self._frames():
             height, width = self._scan.shape
             yield _upright(frame, width, height), frame.time

@@ -18,12 +18,12 @@ from fedn_pipeline.faces import align, alignment, following, gaps, landmarks
 from fedn_pipeline.faces.crops import CROPS_SUFFIX
 from fedn_pipeline.model.outputs import OBJECTNESS
 from fedn_pipeline.own_video import embedding, keepsakes, people, stream
+from fedn_pipeline.own_video.layout import CSV, JSON, PAGE
 from fedn_pipeline.report.timeline import highest
 from fedn_pipeline.training import data
 from fedn_pipeline.training.fold import raw_predictions
 from fedn_pipeline.viewer import page
 
-CSV, JSON, PAGE = "detections.csv", "detections.json", "index.html"
 CURVE_EVERY = 3  # steps of the 30 fps axis between two values of the confidence curve
 BOX_EVERY = 5  # frames between two boxes of the person
 
@@ -53,7 +53,7 @@ def run(path, video_id, bundle, folder, settings, person=people.LARGEST, crops=F
         content["person"] = {"n_people": len(everybody), "chosen": person, "boxes": _boxes(followed.faces)}
         thumbnails = {one["apex"]: kept.nearest(chain or [], one["apex"]) for one in content["detections"]}
         folder.mkdir(parents=True, exist_ok=True)
-        table = pd.DataFrame(_rows(content), columns=columns(bundle.classes))
+        table = pd.DataFrame(rows(content), columns=columns(bundle.classes))
         files.write_csv(folder / CSV, table)
         files.write_json(folder / JSON, content)
         page.write(folder / PAGE, content, proxy_path, {frame: jpeg for frame, jpeg in thumbnails.items() if jpeg})
@@ -81,7 +81,8 @@ def columns(classes):
     return ["video_id", *times, "confidence", "emotion", "kept", *(f"score_{name}" for name in classes if name)]
 
 
-def _rows(content):
+def rows(content):
+    """The rows of detections.csv."""
     for one in content["detections"]:
         scores = {f"score_{name}": value for name, value in one["scores"].items()}
         yield {"video_id": content["video"]["id"], **one, "kept": int(one["kept"]), **scores}

@@ -7,11 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from fedn_pipeline import compute
+import pandas as pd
+
+from fedn_pipeline import compute, files
 from fedn_pipeline.bundle import load
 from fedn_pipeline.dataset.search import VIDEO_SUFFIXES
 from fedn_pipeline.files import InputError
 from fedn_pipeline.own_video import detect, people
+from fedn_pipeline.own_video.layout import CSV, GONE_ON, PAGE, SUMMARY
 from fedn_pipeline.viewer import page
 
 
@@ -47,24 +50,27 @@ def run(source, model, out, settings, person=people.LARGEST, crops=False, progre
     found = videos(Path(source))
     bundle = load.load(model)
     compute.prepare(0, len(os.sched_getaffinity(0)))
-    entries, failed = [], []
+    entries, failed = [], {}
     for number, (video_id, path) in enumerate(found.items(), start=1):
         if len(found) > 1:
             print(f"[{number} of {len(found)}] {path}", flush=True)
         try:
             content = detect.run(path, video_id, bundle, out / video_id, settings, person, crops, progress)
         except InputError as error:
-            failed.append(" ".join(str(error).split()))
-            print(f"fedn-pipeline detect: {failed[-1]}", file=sys.stderr, flush=True)
-            entries.append({"name": path.name, "failure": failed[-1]})
+            failed[str(path)] = " ".join(str(error).split())
+            print(f"fedn-pipeline detect: {failed[str(path)]}", file=sys.stderr, flush=True)
+            entries.append({"name": path.name, "failure": failed[str(path)]})
             continue
-        entries.append({"name": path.name, "page": f"{video_id}/{detect.PAGE}", "data": content})
+        entries.append({"name": path.name, "page": f"{video_id}/{PAGE}", "data": content})
         _tell(path, content, out / video_id)
-    if len(found) > 1 or failed:
-        page.write_index(out / detect.PAGE, entries)
+    done = [entry["data"] for entry in entries if "data" in entry]
+    rows = [row for content in done for row in detect.rows(content)]
+    files.write_csv(out / CSV, pd.DataFrame(rows, columns=detect.columns(bundle.classes)))
+    files.write_json(out / SUMMARY, {"videos": [content["video"]["id"] for content in done], "failed": failed})
+    page.write_index(out / PAGE, entries)
     if failed:
-        print(f"{len(failed)} of {len(found)} videos could not be read:", *failed, sep="\n  ", file=sys.stderr)
-    return 1 if failed else 0
+        print(f"{len(failed)} of {len(found)} videos could not be read:", *failed.values(), sep="\n  ", file=sys.stderr)
+    return GONE_ON if failed else 0
 
 
 def _tell(path, content, folder):
@@ -74,4 +80,4 @@ def _tell(path, content, folder):
     kept = [one for one in content["detections"] if one["kept"]]
     for one in sorted(kept, key=lambda one: one["onset"]):
         print(f"  {one['onset_s']:9.2f} - {one['offset_s']:8.2f} s  {one['emotion']:12} {one['confidence']:.2f}")
-    print(f"{len(kept)} expressions: {folder / detect.PAGE}", flush=True)
+    print(f"{len(kept)} expressions: {folder / PAGE}", flush=True)
