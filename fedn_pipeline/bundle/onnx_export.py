@@ -61,11 +61,12 @@ def run(bundle, path):
 
 
 def _module(bundle):
-    """The same network of plain convolutions, whose tracing keeps the number of windows open."""
+    """The same network of plain convolutions, whose tracing keeps the number of windows open; its weights ask for
+    gradients, or torch would put its own fused attention into the trace."""
     settings = {**bundle.settings, "model": {**bundle.settings["model"], "form": "per_window"}}
     network, grid = fedn.build(settings, len(bundle.classes))
     network.load_state_dict(bundle.network.state_dict())
-    return Raw(network, grid).requires_grad_(False).eval()
+    return Raw(network, grid).eval()
 
 
 def _model(module, shape, bundle):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from bundle import planted_results
 
-from fedn_pipeline import files
+from fedn_pipeline import config, files
 from fedn_pipeline.bundle import choice
 from fedn_pipeline.files import InputError
 from fedn_pipeline.training import final
@@ -33,10 +33,8 @@ def test_it_learns_from_everybody_and_repeats_byte_for_byte(planted, tmp_path):
         "expressions_without_emotion": 0,
     }  # fmt: skip
     assert record["classes"] == record["names"] == ["anger", "happiness"]
-    assert (
-        record["embedding"] == {"input_size": 48, "mean": [0.5] * 3}
-        and record["feature_width"] == planted_results.WIDTH
-    )
+    assert record["embedding"] == {"input_size": 48, "mean": [0.5] * 3}
+    assert record["feature_width"] == planted_results.WIDTH
     log = pd.read_csv(tmp_path / "a/training_log.csv")
     assert log.step.tolist() == [2, 3] and "held_out_loss" not in log
     assert not list(tmp_path.rglob("resume.safetensors"))
@@ -81,4 +79,4 @@ def test_nothing_to_learn_is_refused(planted, tmp_path):
 def test_experiments_without_a_final_model_are_refused(section, said):
     choice.check_bundle("fedn", planted_results.settings())
     with pytest.raises(InputError, match=f"^fedn: .*{said}"):
-        choice.check_bundle("fedn", planted_results.settings(**section))
+        choice.check_bundle("fedn", config.validate(config.merge(planted_results.settings(), section)))
