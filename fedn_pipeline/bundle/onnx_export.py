@@ -19,14 +19,14 @@ from fedn_pipeline.model import fedn, geometry
 
 EXTRA = "pip install --require-hashes -r requirements-onnx.txt"
 NEEDED = ("onnx", "onnxruntime")
-INPUT, OUTPUTS = "features", ("intervals", "logits")
-LARGEST_DIFFERENCE = 1e-4  # of a value from PyTorch's, relative to it where it is above 1
+INPUT, OUTPUTS = "features", ("raw_intervals", "logits", "intervals")
+LARGEST_DIFFERENCE = 1e-4  # of any output from PyTorch's, of decoded intervals in lengths of a window
 BATCHES = (1, 3)  # windows at once: the size that was traced, and another
 
 
 class Raw(nn.Module):
-    """Features `[B, rows_read, D]` -> half-open intervals `[B, P, 2]` in frames from the window's start, logits
-    `[B, P, C]`: what `predictions.h5` holds."""
+    """Features `[B, rows_read, D]` -> what FEDN gives, raw intervals `[B, P, 2]` and logits `[B, P, C]`, and the
+    intervals decoded: half-open, in frames from the window's start."""
 
     def __init__(self, network, grid):
         super().__init__()
@@ -34,7 +34,7 @@ class Raw(nn.Module):
 
     def forward(self, features):
         raw, logits = self.network(features)
-        return geometry.decode(raw, self.grid), logits
+        return raw, logits, geometry.decode(raw, self.grid)
 
 
 def run(bundle, path):
@@ -49,7 +49,7 @@ def run(bundle, path):
     rows = geometry.rows_read(bundle.settings["windows"], bundle.settings["model"])
     shape = rows, bundle.settings["model"]["feature_width"]
     model = _model(module, shape, bundle)
-    difference = _difference(model, module, shape)
+    difference = _difference(model, module, shape, geometry.window_frames(bundle.settings["windows"]))
     if not difference <= LARGEST_DIFFERENCE:
         raise FloatingPointError(f"{path}: onnxruntime differs from PyTorch by {difference:g}; nothing was written")
     with whole(path, checksum=False) as partial:
@@ -81,7 +81,7 @@ def _model(module, shape, bundle):
             dynamic_axes={name: {0: "windows"} for name in names}, dynamo=False,
         )  # fmt: skip
     model = onnx.load_from_string(buffer.getvalue())
-    for output, values in zip(model.graph.output, (2, len(bundle.names)), strict=True):
+    for output, values in zip(model.graph.output, (2, len(bundle.names), 2), strict=True):
         for axis, size in ((1, len(module.grid.point)), (2, values)):
             output.type.tensor_type.shape.dim[axis].dim_value = size
     onnx.helper.set_model_props(model, _properties(bundle, shape))
@@ -119,8 +119,8 @@ def samples(shape, generator):
         yield slow.astype(np.float16).astype(np.float32)
 
 
-def _difference(model, module, shape):
-    """Largest difference of any output of the bytes of an ONNX file from PyTorch's, relative where that is above 1."""
+def _difference(model, module, shape, window_frames):
+    """Largest difference of any output of the bytes of an ONNX file from PyTorch's; of frames, in `window_frames`."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
@@ -128,7 +128,7 @@ def _difference(model, module, shape):
     for features in samples(shape, np.random.default_rng(0)):
         with torch.no_grad():
             wanted = [value.numpy() for value in module(torch.from_numpy(features))]
-        for found, value in zip(session.run(list(OUTPUTS), {INPUT: features}), wanted, strict=True):
-            difference = np.abs(found - value) / np.maximum(1, np.abs(value))
-            worst = max(worst, float(difference.max()) if np.isfinite(difference).all() else np.inf)
+        for name, found, value in zip(OUTPUTS, session.run(OUTPUTS, {INPUT: features}), wanted, strict=True):
+            difference = np.abs(found - value).max() / (window_frames if name == "intervals" else 1)
+            worst = max(worst, float(difference) if np.isfinite(difference) else np.inf)
     return worst
