@@ -174,4 +174,21 @@ def parser():
 
     sub = command("flops", "GFLOP, GMAC and parameters per window, counted as in the paper")
     of_experiment(sub)
+
+    sub = command("final", "train one network on all subjects of a data set, none held out (for `bundle`)")
+    tables(sub)
+    sub.add_argument("--features", type=Path, required=True, metavar="H5", help="merged feature cache")
+    sub.add_argument("--seed", type=int, default=0, help="of the weights and the order of windows (default 0)")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    sub = command("bundle", "one folder with the final model, its threshold, backbone, quality, data and licence")
+    sub.add_argument("results", type=Path, metavar="RESULTS_DIR", help="results/DATASET")
+    sub.add_argument("--experiment", metavar="NAME", help="default: bundle.experiment of the configuration")
+    sub.add_argument("--data", type=Path, metavar="DIR", help="default: data/DATASET")
+    sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="default: RESULTS_DIR/bundle")
+
+    sub = command("onnx", "export a bundle's detector (features -> raw predictions) and compare it with PyTorch")
+    sub.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder of a model bundle")
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="e.g. detector.onnx")
     return top

@@ -7,6 +7,7 @@ status 2. Heavy imports wait until a command needs them.
 import json
 import os
 import sys
+from pathlib import Path
 
 from fedn_pipeline import arguments, config
 from fedn_pipeline.files import InputError
@@ -245,8 +246,33 @@ def flops(args, settings):
         print(f"{name:10} {number / 1e6:9.3f} million parameters")
 
 
+def final(args, settings):
+    from fedn_pipeline.training import final as stage
+
+    stage.run(*_all_tables(args, settings), args.features, args.out, settings, args.seed)
+
+
+def bundle(args, settings):
+    from fedn_pipeline.bundle import write
+
+    dataset, experiment = args.results.resolve().name, args.experiment
+    if not args.settings:
+        experiment = experiment or config.resolve(args.config, dataset)["bundle"]["experiment"]
+        settings = config.resolve(args.config, dataset, experiment)
+    experiment = experiment or settings["bundle"]["experiment"]
+    out = args.out or args.results / "bundle"
+    write.run(args.results.resolve(), args.data or Path("data") / dataset, out, experiment, settings)
+    print(out)
+
+
+def onnx(args, settings):
+    from fedn_pipeline.bundle import load, onnx_export
+
+    print(onnx_export.run(load.load(args.bundle), args.out))
+
+
 RUN = (dataset, rehearse, faces, pretrain, backbone, features, flow, folds, detections, results, report)
-RUN += (detect, evaluate, doctor, verify, forget, ceiling, flops)
+RUN += (final, bundle, detect, evaluate, doctor, verify, forget, ceiling, flops, onnx)
 COMMANDS = {run.__name__: run for run in RUN}
 
 

@@ -58,6 +58,9 @@ class Eraser:
             unfinished = not (fold / "fold.json").is_file()  # it is written last; who was in it is not known
             if unfinished or self.traces.in_file_name(fold.name) or self._tests_nobody_else(fold):
                 self.delete(fold)
+        for final in sorted((folder / dataset).glob("*/*/seed*/final")):
+            if not (final / "final.json").is_file():
+                self.delete(final)
         for path in [*self._files(folder / dataset), *sorted(folder.glob(f"{dataset}_table*"))]:
             if UNFINISHED in path.name or path.name == TRAINING or self.traces.in_file_name(path.name):
                 self.delete(path)

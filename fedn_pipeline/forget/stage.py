@@ -113,7 +113,8 @@ def _fingerprint(folder, videos, traces):
 
 
 def _learnt(folder, traces):
-    """`[(checkpoint or threshold.json, which part the subject had in it)]` of every fold that did not leave it out."""
+    """`[(checkpoint or threshold.json, which part the subject had in it)]` of every fold that did not leave it out, and
+    the weights of final models and of the bundle, which leave nobody out."""
     found = []
     for path in sorted(folder.glob("*/*/seed*/folds/*/fold.json")):
         names = {*traces.names}
@@ -124,19 +125,22 @@ def _learnt(folder, traces):
         role = "its threshold was chosen on the subject" if held_out else "trained on the subject"
         checkpoint = path.with_name("checkpoint.safetensors")
         found.append((checkpoint if checkpoint.is_file() else path, role))
-    return found
+    of_all = [*folder.glob("*/*/seed*/final/checkpoint.safetensors"), *folder.glob("bundle/detector.safetensors")]
+    return found + [(path, "trained on the subject, as on all") for path in sorted(of_all)]
 
 
 def _listed(models, computed, dataset):
     """What has learnt from the subject and stays, and what to do about it."""
     if not models and not computed:
         return ["no model was trained on it"]
-    folders = sorted({str(path.parents[1]) for path, _ in models})
+    folders = sorted({str(path.parents[1] if path.parents[1].name == "folds" else path.parent) for path, _ in models})
+    bundled = any(path.parent.name == "bundle" for path, _ in models)
+    targets = [f"results/{dataset}_table.csv"] + [f"results/{dataset}/bundle/bundle.json"] * bundled
     lines = [f"models that learnt from it, {len(models)}; what they learnt cannot be taken out of them:"]
     lines += [f"  {path}: {role}" for path, role in models]
     if computed:
         lines.append(f"numbers computed with it: {' '.join(map(str, computed))}")
-    lines.append(f"to make all of them again without it: snakemake --cores all results/{dataset}_table.csv")
+    lines.append(f"to make all of them again without it: snakemake --cores all {' '.join(targets)}")
     if folders:
         lines.append(f"or to delete the models: rm -r {shlex.join(folders)}")
     return lines

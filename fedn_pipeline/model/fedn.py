@@ -73,7 +73,7 @@ class Branch(nn.Module):
         positions = x.transpose(1, 2)  # [B, l, channels]
         attended = self.attention(positions, positions, positions, need_weights=False)[0]
         x = self.shared(self.norm(positions + attended).transpose(1, 2))
-        batch, n = len(x), x.shape[-1]
+        batch, n = x.shape[0], x.shape[-1]
 
         def per_prediction(out):  # [B, per_position * values, l] -> [B, l * per_position, values]
             return out.transpose(1, 2).reshape(batch, n * self.per_position, -1)

@@ -19,7 +19,7 @@ class SegmentFusion(nn.Module):
         super().__init__()
         self.frames, self.stride = windows["segment_frames"], windows["segment_stride"]
         self.heads, self.attend = model["attention_heads"], model["segment_attention"]
-        width = model["feature_width"]
+        self.width = width = model["feature_width"]
         if self.attend:
             self.qkv = nn.Linear(width, 3 * width)
             self.out = nn.Linear(width, width)
@@ -31,7 +31,7 @@ class SegmentFusion(nn.Module):
         if not self.attend:
             mean = segments.mean(2)
             return self.reduce(torch.cat([mean, mean], dim=-1))
-        batch, n, t, width = segments.shape
+        (batch, n), t, width = segments.shape[:2], self.frames, self.width
         qkv = self.qkv(x).unfold(1, t, self.stride)  # [B, N, 3D, T]: each distinct frame projected once
         q, k, v = qkv.reshape(batch, n, 3, self.heads, width // self.heads, t).unbind(2)
         weights = torch.softmax(q.transpose(-1, -2) @ k / math.sqrt(width // self.heads), dim=-1)

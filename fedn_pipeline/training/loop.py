@@ -79,7 +79,7 @@ def _cause(features, parts, network):
 
 
 def train(videos, events, held_out_videos, held_out_events, classes, settings, seed, device, label="", saved=None):
-    """Train one network. Returns `(network, log rows)`.
+    """Train one network. Returns `(network, log rows)`; without held-out videos (None) the log has no held-out loss.
 
     Raises FloatingPointError if a loss or gradient is not finite, InputError if no window, or none that
     `training.empty_passes` passes in a row have seen, gives a positive. `label` names the fold in messages;
@@ -91,7 +91,8 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
     # 1. Windows, targets and the order in which they are seen.
     generator = np.random.default_rng(seed)
     index, assigned, grid = prepare(videos, events, settings, generator)
-    held_index, held_assigned, _ = prepare(held_out_videos, held_out_events, settings)
+    if held_out_videos:
+        held_index, held_assigned, _ = prepare(held_out_videos, held_out_events, settings)
     positive_windows = int((assigned.classes >= 0).any(1).sum())
     if not positive_windows:
         raise InputError("events.csv: no prediction answers for any expression; see model.level_ranges, anchor_widths")
@@ -166,7 +167,8 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
         if since == training["log_every"] or step == n_steps - 1:
             means = {name: float(value) / since for name, value in state.sums.items()}
             row = {"step": step + 1, "epoch": (step + 1) / max(1, per_epoch), "learning_rate": rate, **means}
-            state.rows.append({**row, "held_out_loss": held_out_loss(), **by_level})
+            held_out = {"held_out_loss": held_out_loss()} if held_out_videos else {}
+            state.rows.append({**row, **held_out, **by_level})
             state.sums = {}
 
         if saved and len(order) < batch and step < n_steps - 1:

@@ -69,8 +69,11 @@ def resolved(dataset, experiment=None):
     return every
 
 
-def settings(*places):
-    """A params function: JSON of the named sections and `section.key`s only, so that no other key triggers a re-run."""
+def settings(*places, experiment=lambda wildcards: wildcards.get("experiment")):
+    """A params function: JSON of the named sections and `section.key`s only, so that no other key triggers a re-run.
+
+    `experiment(wildcards)`: whose settings they are, None for the data set's.
+    """
 
     @cache
     def of(dataset, experiment):
@@ -80,7 +83,7 @@ def settings(*places):
             chosen.setdefault(section, {}).update({key: every[section][key]} if key else every[section])
         return json.dumps(chosen, sort_keys=True)
 
-    return lambda wildcards: of(wildcards.dataset, wildcards.get("experiment"))
+    return lambda wildcards: of(wildcards.dataset, experiment(wildcards))
 
 
 @cache

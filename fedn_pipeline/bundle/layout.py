@@ -1,0 +1,78 @@
+"""What a bundle's folder holds: `bundle.json`, its checksum over itself, and the weights' files that it lists.
+
+`bundle.json` is written in one way only (`text`), and holds the SHA-256 of that and of every other file, so a flipped
+byte anywhere is told wherever the folder has been carried. No torch.
+"""
+
+import hashlib
+import json
+
+FORMAT = 1  # raised when a reader of before would misread a bundle
+DESCRIPTION, DETECTOR, BACKBONE = "bundle.json", "detector.safetensors", "backbone.safetensors"
+SETTINGS = {  # section: its keys that inference needs, None for all of them
+    "windows": None,
+    "model": None,
+    "training": ("precision", "predict_batch_size", "threads"),
+    "backbone": ("input_size", "mean", "std", "backend", "precision", "batch_size", "threads"),
+    "faces": None,
+    "detections": None,
+}
+BLENDSHAPES = "blendshapes"  # the backbone that is the landmark model itself, so that a bundle carries no weights of it
+RESNET18 = "resnet18"
+
+_TEXT, _NUMBER, _COUNT = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 0}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_HASH = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_METRIC = {"type": ["number", "null"]}
+
+
+def _exactly(properties):
+    """Schema of an object with these keys and no others."""
+    return {"type": "object", "additionalProperties": False, "required": list(properties), "properties": properties}
+
+
+def _each(schema):
+    return {"type": "object", "additionalProperties": schema}
+
+
+SCHEMA = _exactly({
+    "format": _COUNT,
+    "version": _TEXT,  # of the package that wrote it
+    "description": _TEXT,
+    "dataset": _TEXT,
+    "experiment": _TEXT,
+    "learnt_from": _exactly({
+        "subjects": _COUNT, "videos": _COUNT, "minutes": _NUMBER, "expressions": _each(_COUNT),
+        "expressions_without_emotion": _COUNT,
+    }),
+    "training": _TEXT,
+    "seed": _COUNT,
+    "classes": {"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},
+    "names": {"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},  # of the logits
+    "settings": _exactly({section: {"type": "object"} for section in SETTINGS}),
+    "threshold": _exactly({
+        "value": _SHARE, "of_folds": {"type": "array", "items": _SHARE, "minItems": 1}, "chosen": _TEXT,
+    }),
+    "quality": _exactly({
+        "of": _TEXT, "group": _TEXT, "protocol": _TEXT, "seeds": _TEXT, "confidence_level": _SHARE,
+        "counts": _each(_METRIC), "metrics": _each(_exactly({"value": _METRIC, "low": _METRIC, "high": _METRIC})),
+    }),
+    "backbone": _exactly({
+        "network": _TEXT, "name": _TEXT, "sha256": _HASH, "origin": _TEXT, "width": _COUNT,
+        "computed_by": _TEXT, "precision": _TEXT,
+    }),
+    "licence": _TEXT,
+    "files": _each(_HASH),
+    "checksum": _HASH,
+})  # fmt: skip
+
+
+def text(content):
+    """The one way in which `bundle.json` is written. ValueError for what JSON cannot hold."""
+    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def checksum(content):
+    """SHA-256 (hex) of a description without its key `checksum`."""
+    rest = {key: value for key, value in content.items() if key != "checksum"}
+    return hashlib.sha256(text(rest).encode()).hexdigest()
