@@ -7,9 +7,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: demo test faults lint bench clean
 demo: $(INSTALLED)
-	snakemake --cores $(CORES) results/$(DATASET)_table.csv results/$(DATASET)/summary/index.html
+	snakemake --cores $(CORES) results/$(DATASET)_table.csv results/$(DATASET)/summary/index.html results/$(DATASET)/bundle/bundle.json
 	@cat results/$(DATASET)_table.md
 	@echo "Page: results/$(DATASET)/summary/index.html  Table: results/$(DATASET)_table.{csv,md,tex}"
+	@echo "Your own video: source .venv/bin/activate; fedn-pipeline detect VIDEO --out DIR  (model: results/$(DATASET)/bundle)"
 
 test: $(INSTALLED)
 	python -m pytest
