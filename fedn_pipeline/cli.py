@@ -235,9 +235,29 @@ def flops(args, settings):
         print(f"{name:10} {number / 1e6:9.3f} million parameters")
 
 
+def export(args, settings):
+    from fedn_pipeline.exchange import stage
+
+    labels = settings["dataset"]["labels"]
+    print(stage.export(args.source, args.to, args.out, args.videos, args.threshold, labels, args.force))
+
+
+def import_(args, settings):
+    from fedn_pipeline.exchange import stage
+
+    given = args.form, args.tier, settings["dataset"], args.force
+    print(stage.import_files(args.files, args.out, args.videos, *given))
+
+
+def init(args, settings):
+    from fedn_pipeline.dataset import init as stage
+
+    print(stage.run(args.folder, args.name, args.config, args.force))
+
+
 RUN = (dataset, rehearse, faces, pretrain, backbone, features, flow, folds, detections, results, report)
-RUN += (evaluate, doctor, verify, forget, ceiling, flops)
-COMMANDS = {run.__name__: run for run in RUN}
+RUN += (evaluate, doctor, verify, forget, ceiling, flops, export, import_, init)
+COMMANDS = {run.__name__.rstrip("_"): run for run in RUN}  # `import` is a word of Python's
 
 
 def main(argv=None):
