@@ -250,7 +250,7 @@ def import_(args, settings):
 
 
 def init(args, settings):
-    from fedn_pipeline.dataset import init as stage
+    from fedn_pipeline import init as stage
 
     print(stage.run(args.folder, args.name, args.config, args.force))
 

@@ -1,9 +1,9 @@
 """Your own videos: any folder of video files, folders of numbered images, and folders `NAME_aligned` of OpenFace.
 
-Reader `custom` (docs/datasets.md): finds the videos below the root, measures them, and reads events.csv
-and videos.csv where they are there (custom_tables.py), or ELAN's files (custom_elan.py). Everything is checked before anything is computed. A video file
-is decoded once, by the faces stage's own `video.probe`, since only that tells how many frames there will be: the
-second place where this stage imports `faces/`.
+Reader `custom` (docs/datasets.md): finds the videos below the root, measures them, and reads videos.csv and events.csv
+where they are there (custom_tables.py), or ELAN's files (custom_elan.py). Everything is checked before anything is
+computed. A video file is decoded once, by the faces stage's own `video.probe`, since only that tells how many frames
+there will be: the second place where this stage imports `faces/`.
 """
 
 import os

@@ -47,8 +47,8 @@ class Clock:
         shortest_s = 1 / self.fps if self.edges_s is None else float(np.diff(self.edges_s).min())
         if shortest_s <= MILLISECOND:
             raise InputError(
-                f"{self.name}: {tool} keeps whole milliseconds, but its frames are {shortest_s * 1000:.3g} ms apart: use "
-                "activitynet or textgrid"
+                f"{self.name}: {tool} keeps whole milliseconds, but its frames are {shortest_s * 1000:.3g} ms apart: "
+                "use activitynet or textgrid"
             )
 
 

@@ -43,7 +43,7 @@ def write(path, clips, spans):
 
 
 def read(path, tiers=()):
-    """The annotations as spans.Found; InputError that names file, tier and annotation. tiers: names, see spans.chosen."""
+    """The annotations as spans.Found; InputError that names the place. tiers: names, see spans.chosen."""
     _guard(path)
     try:
         eaf = Eaf(str(path), suppress_version_warning=True)

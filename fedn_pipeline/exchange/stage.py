@@ -7,7 +7,7 @@ import pandas as pd
 
 from fedn_pipeline import config, files
 from fedn_pipeline.dataset import custom, custom_tables, tables
-from fedn_pipeline.exchange import activitynet, boris, detected, elan, spans, textgrid
+from fedn_pipeline.exchange import activitynet, boris, detected, elan, textgrid
 from fedn_pipeline.files import InputError
 
 FORMATS = {"elan": elan, "boris": boris, "activitynet": activitynet, "textgrid": textgrid}
@@ -20,8 +20,8 @@ def export(source, to, out, videos=None, threshold=None, labels="annotated", for
     """Write annotations in the format `to`; the text to print.
 
     source: folder that `detect` wrote (or one NAME.json of it), or events.csv or detections.csv with the table
-    `videos`. out: a file, or a folder, for ELAN and Praat with the videos' own subfolders, so that each file lies beside
-    its video if out is the videos' folder. What exists is only overwritten with `force`. Raises InputError.
+    `videos`. out: a file, or a folder; for ELAN and Praat with the videos' own subfolders, so that each file lies
+    beside its video if `out` is the videos' folder. What exists is only overwritten with `force`. Raises InputError.
     """
     form, source, out = FORMATS[to], Path(source), Path(out)
     if source.suffix.lower() == ".csv":
