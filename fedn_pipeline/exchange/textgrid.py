@@ -48,7 +48,7 @@ def read(path, tiers=()):
         if name in found or name in points:
             raise InputError(f"{path}: two tiers named {name!r}: rename one")
         if kind not in ("IntervalTier", "TextTier"):
-            raise InputError(f"{path}: tier {name!r}: unknown class {kind!r}")
+            raise InputError(f"{path}: tier {name[:40]!r}: unknown class {kind[:40]!r}")
         tokens.take(float), tokens.take(float)
         entries = (found if kind == "IntervalTier" else points)[name] = []
         for number in range(1, tokens.count() + 1):
