@@ -103,7 +103,7 @@ def _span(cells, place, problems):
     times = []
     for name in ("Start (s)", "Stop (s)", "Time offset (s)"):
         try:
-            times.append(float(cells.get(name) or ("0" if name.startswith("Time") else "")))
+            times.append(shared.number(cells.get(name) or ("0" if name.startswith("Time") else "")))
         except ValueError:
             return problems.append(f"{place}: {name} {cells[name]!r} is no number of seconds")
     if times[2]:

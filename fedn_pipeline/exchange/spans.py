@@ -10,6 +10,7 @@ from fedn_pipeline.files import InputError
 
 TIER = "expressions"  # our tier; where annotations overlap also `expressions 2`, ...: a tier cannot hold overlaps
 OURS = re.compile(rf"{TIER}( [0-9]+)?")
+NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MAX_BYTES = 64 * 2**20  # of a file of annotations: a hundred times an hour with an annotation each second
 MAX_LINES = 50  # problems listed in one message; the rest is counted
 
@@ -136,6 +137,13 @@ def layers(spans):
 def tier_names(n):
     """The names of our first `n` tiers."""
     return [TIER, *(f"{TIER} {number}" for number in range(2, n + 1))]
+
+
+def number(text):
+    """A cell's number; ValueError for what only Python takes for one (`1_000`, digits of other scripts)."""
+    if not NUMBER.fullmatch(text):
+        raise ValueError(text)
+    return float(text)
 
 
 def base_name(path):

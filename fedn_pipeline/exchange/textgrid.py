@@ -20,7 +20,6 @@ GAPS = ("", "null")  # BORIS writes the latter
 UNNAMED = "expression"  # an empty text would be a gap
 # A text, a flag, or a word; a word that is a number counts.
 TOKEN = re.compile(r'"([^"]*(?:""[^"]*)*)"|<(\w+)>|([^\s"<]+)')
-NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 
 def write(path, clips, spans):
@@ -86,7 +85,7 @@ class _Tokens:
         """The next value, which must be of this kind: str, float, or bool for a flag."""
         for match in self.matches:
             text, flag, word = match.groups()
-            if word is not None and not NUMBER.fullmatch(word):
+            if word is not None and not shared.NUMBER.fullmatch(word):
                 continue  # decoration: `xmin =`, `intervals [1]:`
             if kind is str and text is not None:
                 return text.replace('""', '"')
