@@ -121,7 +121,7 @@ def test_boris_of_version_7(tmp_path, separator):
     [
         ("STATE,1.001", "STATE,one", "row 2: Start (s) 'one' is no number"),
         ("STATE,1.001,2.002", "STATE,2.002,1.001", "row 2: ends at 1.001 s"),
-        ("STATE,1.001", "STATE,nan", "row 2: a time is no finite number"),
+        ("STATE,1.001", "STATE,1e400", "row 2: a time is no finite number"),
         ("Behavior type", "Kind", "row 1: no column `Behavior type`"),
         (",POINT", ",LINE", "row 3: behavior type 'LINE'"),
         ("strong,", "", "row 4: 15 cells, but the header has 16"),
