@@ -86,6 +86,8 @@ def _experiments(folder, videos, truth, recognition, config_folder):
             "ELAN's NAME.eaf beside NAME.mp4), or find expressions with a ready model: fedn-pipeline detect"
         )
     remarks = [] if recognition else ["no emotion is named: model.recognition is off, expressions are only found"]
+    if _without_weights(config_folder) == "fedn":
+        remarks.append("weights: rendered stills stand in, a makeshift; give your own with backbone.checkpoint")
     why_not = _why_not(videos, truth, recognition, "subject", None)
     if why_not is None:
         # Without recognition the row of another backbone equals `fedn`, since the data set names that backbone.

@@ -1,7 +1,7 @@
 """ELAN's .eaf, one file per video, through pympi: a tier `expressions` with the emotion as value, whole milliseconds.
 
 XML is not trusted: a first pass by expat refuses a DOCTYPE where it begins, before any entity could be defined or
-fetched, and checks depth and that no name stands twice (pympi would keep the last one alone).
+fetched, and what pympi passes over in silence: names that stand twice, and elements it does not know.
 """
 
 from collections import Counter
@@ -20,6 +20,13 @@ ONE_VIDEO = True
 MILLISECONDS = True
 MAX_DEPTH = 16  # ELAN's own documents have 5
 MIME = {".mp4": "video/mp4", ".avi": "video/x-msvideo", ".mov": "video/quicktime", ".mpg": "video/mpeg"}
+WITHIN = {  # what pympi reads; all else there would be lost
+    "TIME_ORDER": ("TIME_SLOT",),
+    "TIER": ("ANNOTATION",),
+    "ANNOTATION": ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION"),
+    "ALIGNABLE_ANNOTATION": ("ANNOTATION_VALUE",),
+    "REF_ANNOTATION": ("ANNOTATION_VALUE",),
+}
 IDS = {"TIER": "TIER_ID", "TIME_SLOT": "TIME_SLOT_ID"}
 IDS |= dict.fromkeys(("ALIGNABLE_ANNOTATION", "REF_ANNOTATION"), "ANNOTATION_ID")
 
@@ -64,18 +71,19 @@ def read(path, tiers=()):
 
 
 def _guard(path):
-    """Refuse what is no sound XML, what declares a DOCTYPE, what is too deep, and names that stand twice."""
-    parser, seen, depth = expat.ParserCreate(), Counter(), 0
+    """Refuse what is no sound XML, a DOCTYPE, too deep nesting, unknown elements, and names that stand twice."""
+    parser, seen, above = expat.ParserCreate(), Counter(), []
 
     def refuse(why):
         raise InputError(f"{path}: line {parser.CurrentLineNumber}: {why}")
 
     def start(tag, attributes):
-        nonlocal depth
-        depth += 1
-        if depth == 1 and tag != "ANNOTATION_DOCUMENT":
+        if not above and tag != "ANNOTATION_DOCUMENT":
             refuse(f"<{tag[:40]}> is no document of ELAN")
-        if depth > MAX_DEPTH:
+        if above and tag not in WITHIN.get(above[-1], (tag,)):
+            refuse(f"<{tag[:40]}> within <{above[-1]}> is unknown")
+        above.append(tag)
+        if len(above) > MAX_DEPTH:
             refuse(f"elements nested more than {MAX_DEPTH} deep")
         if tag in IDS:
             key = IDS[tag], attributes.get(IDS[tag])
@@ -83,11 +91,7 @@ def _guard(path):
             if seen[key] > 1:
                 refuse(f"{key[0]} {key[1]!r} stands there twice")
 
-    def end(_):
-        nonlocal depth
-        depth -= 1
-
-    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.StartElementHandler, parser.EndElementHandler = start, lambda _: above.pop()
     parser.StartDoctypeDeclHandler = lambda *_: refuse("a DOCTYPE, which ELAN never writes: refused")
     try:
         parser.Parse(shared.read_bytes(path), True)

@@ -116,7 +116,8 @@ def import_files(paths, out, videos=None, form=None, tiers=(), settings=None, fo
             notes.append(f"{path}: no annotations")
         n_scores = sum(span.confidence is not None for span in found.spans)
         notes += [f"{path}: confidences that events.csv has no place for: {n_scores}"] if n_scores else []
-        rows += [row for span in found.spans if (row := _row(path, span, clocks, names, problems))]
+        place = _beside(Path(path), Path(videos), names) if videos else None
+        rows += [row for span in found.spans if (row := _row(path, span, place, clocks, names, problems))]
     if problems:
         raise InputError("\n".join(problems))
     columns = ["video_id", *(custom_tables.FRAMES if videos else custom_tables.SECONDS), "emotion", "subject"]
@@ -130,14 +131,24 @@ def import_files(paths, out, videos=None, form=None, tiers=(), settings=None, fo
     return "\n".join([*notes, f"{out}: {len(table)} expressions of {n_videos} videos: {counts or 'none'}"])
 
 
-def _row(path, span, clocks, names, problems):
-    """A span as a row of events.csv; None with its problem noted."""
+def _beside(path, folder, names):
+    """The video beside which a file of one video lies, as `names` know it; None if it lies beside none."""
+    try:
+        name = path.resolve().relative_to(folder.resolve()).with_suffix("").as_posix()
+    except ValueError:
+        return None
+    one = path.suffix.lower() in [form.SUFFIX.lower() for form in FORMATS.values() if form.ONE_VIDEO]
+    return name if one and custom_tables.plain(name) in names.ids else None
+
+
+def _row(path, span, place, clocks, names, problems):
+    """A span as a row of events.csv, of the video `place` if that is known; None with its problem noted."""
     row = {"emotion": span.emotion, "subject": span.subject, "provenance": f"{Path(path).name}:{span.place}"}
     if names is None:
         return {"video_id": span.video, "onset_s": span.onset_s, "offset_s": span.offset_s, **row}
     where = f"{path}: {span.place}"
     try:
-        video_id, rule, detail = names.find(span.video)
+        video_id, rule, detail = names.find(place or span.video)
     except ValueError as error:
         return problems.append(f"{where}: {error}")
     if rule:

@@ -5,8 +5,9 @@ import json
 import pandas as pd
 import pytest
 from annotators import BORIS_7, GRID, WINDOWS, eaf
+from dataset.own_videos import write_video
 
-from fedn_pipeline import cli
+from fedn_pipeline import cli, config
 from fedn_pipeline.exchange import stage
 from fedn_pipeline.files import InputError
 
@@ -95,6 +96,7 @@ def test_entities_are_refused_before_they_are_read(tmp_path, doctype, encoding):
         (lambda text: text.replace('ID="a2"', 'ID="a1"'), "ANNOTATION_ID 'a1' stands there twice"),
         (lambda text: text.replace('VALUE="9"', 'VALUE="nine"'), "not laid out as ELAN's documents"),
         (lambda text: text.replace("TIER_ID", "TIER"), "not laid out as ELAN's documents"),
+        (lambda text: text.replace("ALIGNABLE_", "ALIGNED_"), "<ALIGNED_ANNOTATION> within <ANNOTATION> is unknown"),
         (lambda text: text.replace("milliseconds", "PAL-frames"), "'PAL-frames': only milliseconds"),
         (lambda text: text.replace("<HEADER", "<a>" * 50 + "<HEADER"), "nested more than"),
     ],
@@ -230,3 +232,18 @@ def test_import_knows_the_videos(tmp_path):
     assert "annotation a1: 3.96 to 4.04 s ends after video 'talk', which ends at 4.000 s" in lines[0]
     assert "annotation a2: 0.001 to 0.002 s is shorter than one frame" in lines[1]
     assert "no such video: 'tolk'; did you mean 'talk'" in lines[2]
+
+
+def test_beside_a_video_the_place_decides(tmp_path):
+    """Two videos of one name, each with its grid: names alone could not tell them apart."""
+    for person, n_frames in (("anna", 30), ("ben", 60)):
+        write_video(tmp_path / f"{person}/talk.mp4", n_frames)
+        put(tmp_path, f"{person}/talk.TextGrid", GRID.replace("2.25", "1.6").replace("1.5", f"0.{n_frames}"))
+    with pytest.raises(InputError, match="two videos with one id"):
+        stage.import_files([tmp_path / "ben/talk.TextGrid"], tmp_path / "events.csv", tmp_path)
+    loose = config.validate({"dataset": {"strict": False}})["dataset"]
+    with pytest.raises(InputError, match=r"0\.3 to 1\.6 s ends after video 'anna_talk', which ends at 1\.000 s"):
+        stage.import_files([tmp_path / "anna/talk.TextGrid"], tmp_path / "events.csv", tmp_path, settings=loose)
+    stage.import_files([tmp_path / "ben/talk.TextGrid"], tmp_path / "events.csv", tmp_path, settings=loose)
+    found = pd.read_csv(tmp_path / "events.csv")
+    assert found[["video_id", "onset", "offset"]].values.tolist() == [["ben_talk", 18, 47]]
