@@ -115,8 +115,7 @@ def _span(cells, place, problems):
     emotion = "" if (cells["Behavior"], cells.get("Behavioral category")) == (UNNAMED, CATEGORY) else cells["Behavior"]
     subject = cells.get("Subject", "")
     subject = "" if subject == NOBODY else subject
-    video = shared.base_name(files[0])
-    return Span(video, times[0], times[1], emotion, subject=subject, place=place)
+    return Span(files[0], times[0], times[1], emotion, subject=subject, place=place)
 
 
 def _rows(lines):

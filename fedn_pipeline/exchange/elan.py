@@ -35,6 +35,7 @@ def write(path, clips, spans):
     """Write the annotations of one clip; its video is linked as lying in the same folder."""
     (clip,) = clips
     eaf = Eaf(author="fedn-pipeline")
+    eaf.header = {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"}
     eaf.remove_tier("default")
     if clip.file:
         link = f"./{shared.base_name(clip.file)}"

@@ -29,7 +29,8 @@ class Clip:
 
 @dataclass(frozen=True)
 class Span:
-    """One annotation: [onset_s, offset_s), offset excluded. `place`: where in the file it stands, for messages."""
+    """One annotation: [onset_s, offset_s), offset excluded. `video`: a name or path, as the file has it; `place`: where
+    in the file it stands, for messages."""
 
     video: str
     onset_s: float

@@ -7,7 +7,7 @@ import pandas as pd
 
 from fedn_pipeline import config, files
 from fedn_pipeline.dataset import custom, custom_tables, tables
-from fedn_pipeline.exchange import activitynet, boris, detected, elan, textgrid
+from fedn_pipeline.exchange import activitynet, boris, clock, detected, elan, textgrid
 from fedn_pipeline.files import InputError
 
 FORMATS = {"elan": elan, "boris": boris, "activitynet": activitynet, "textgrid": textgrid}
@@ -145,10 +145,11 @@ def _row(path, span, place, clocks, names, problems):
     """A span as a row of events.csv, of the video `place` if that is known; None with its problem noted."""
     row = {"emotion": span.emotion, "subject": span.subject, "provenance": f"{Path(path).name}:{span.place}"}
     if names is None:
-        return {"video_id": span.video, "onset_s": span.onset_s, "offset_s": span.offset_s, **row}
+        return {"video_id": spans.base_name(span.video), "onset_s": span.onset_s, "offset_s": span.offset_s, **row}
     where = f"{path}: {span.place}"
+    known = custom_tables.plain(span.video) in names.ids  # else a path of the computer where it was annotated
     try:
-        video_id, rule, detail = names.find(place or span.video)
+        video_id, rule, detail = names.find(place or (span.video if known else spans.base_name(span.video)))
     except ValueError as error:
         return problems.append(f"{where}: {error}")
     if rule:
@@ -178,5 +179,5 @@ def _clocks(place, settings):
         table = custom.videos_in(place, settings or config.validate({})["dataset"])
     for row in table.itertuples():
         names.add(row.video_id, row.source or row.video_id)
-        clocks[row.video_id] = detected.clock.Clock(row.video_id, row.fps, row.n_frames)
+        clocks[row.video_id] = clock.Clock(row.video_id, row.fps, row.n_frames)
     return clocks, names

@@ -111,7 +111,10 @@ def test_boris_of_version_7(tmp_path, separator):
     path = put(tmp_path, "aggregated.tsv", BORIS_7.replace(",", separator))
     found = stage.read(path)
     assert rows(found) == [(1.001, 2.002, "happiness"), (4.004, 5.005, "Freude")]
-    assert [(span.video, span.subject) for span in found.spans] == [("talk.mp4", ""), ("talk.mp4", "anna")]
+    assert [(span.video, span.subject) for span in found.spans] == [
+        ("C:/study/talk.mp4", ""),
+        ("C:/study/talk.mp4", "anna"),
+    ]
     assert found.notes == [
         "POINT events without an offset, left out: 1 (row 3)",
         "modifiers that were not read: 1 (row 4)",

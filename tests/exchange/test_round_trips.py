@@ -151,3 +151,19 @@ def test_corrections_are_not_overwritten(tmp_path):
         stage.export(*given)
     stage.export(*given, force=True)
     assert not list(tmp_path.rglob("*.bak"))
+
+
+def test_two_videos_of_one_name(tmp_path):
+    """Paths tell them apart where the videos are known."""
+    sources = ["anna/talk.mp4", "ben/talk.mp4"]
+    videos = {"video_id": ["anna_talk", "ben_talk"], "subject": ["anna", "ben"], "source": sources, "kind": "video"}
+    tables.write_videos(tmp_path / "videos.csv", pd.DataFrame(videos | {"n_frames": 100, "fps": 25}))
+    rows = {"video_id": ["anna_talk", "ben_talk"], "onset": [1, 2], "offset": [10, 20], "emotion": "joy"}
+    tables.write_events(tmp_path / "events.csv", pd.DataFrame(rows))
+    stage.export(tmp_path / "events.csv", "boris", tmp_path / "coded.csv", tmp_path / "videos.csv")
+    stage.import_files([tmp_path / "coded.csv"], tmp_path / "back.csv", tmp_path / "videos.csv")
+    found = pd.read_csv(tmp_path / "back.csv")
+    assert found[["video_id", "onset", "offset", "subject"]].values.tolist() == [
+        ["anna_talk", 1, 10, "anna"],
+        ["ben_talk", 2, 20, "ben"],
+    ]
