@@ -77,6 +77,8 @@ def checked(path, spans):
             problems.append(f"{span.place}: begins at {span.onset_s:g} s, before the video")
         elif span.offset_s <= span.onset_s:
             problems.append(f"{span.place}: ends at {span.offset_s:g} s, but begins at {span.onset_s:g} s")
+        if not base_name(span.video):
+            problems.append(f"{span.place}: names no video")
         problems += [
             f"{span.place}: {name} {text[:60]!r} holds control characters"
             for name, text in (("emotion", span.emotion), ("subject", span.subject), ("video", span.video))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from fedn_pipeline import config, files
 from fedn_pipeline.dataset import custom, custom_tables, tables
-from fedn_pipeline.exchange import activitynet, boris, clock, detected, elan, textgrid
+from fedn_pipeline.exchange import activitynet, boris, clock, detected, elan, spans, textgrid
 from fedn_pipeline.files import InputError
 
 FORMATS = {"elan": elan, "boris": boris, "activitynet": activitynet, "textgrid": textgrid}
