@@ -12,12 +12,17 @@ from fedn_pipeline.files import InputError
 def read_events(root, paths, names, videos, problems, notes):
     """`(events, subjects)` as custom_tables.read_events gives them; paths: .eaf files relative to `root`.
 
-    Each is of the video beside it, whatever media file it links to; or of the one video with its name.
+    Each is of the video beside it, whatever media file it links to; or of the one video with its name. Two files of one
+    video are refused: they would count each expression twice.
     """
-    rows = []
+    rows, first = [], {}
     for path in paths:
         beside, name = path.with_suffix("").as_posix(), path.stem
         video = beside if custom_tables.plain(beside) in names.ids else name
+        meant = tuple(sorted(names.ids.get(custom_tables.plain(video), {video})))
+        if first.setdefault(meant, path) != path:
+            problems.refuse(root / path, None, f"also for video {name!r}: {first[meant].as_posix()}; move one away")
+            continue
         try:
             found = elan.read(root / path)
         except InputError as error:

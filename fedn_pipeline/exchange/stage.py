@@ -104,7 +104,7 @@ def import_files(paths, out, videos=None, form=None, tiers=(), settings=None, fo
     if out.exists() and not force:
         raise InputError(f"{out}: is there already: give another --out, or --force")
     clocks, names = _clocks(Path(videos), settings) if videos else ({}, None)
-    rows, problems, notes = [], [], []
+    rows, problems, notes, first = [], [], [], {}
     for path in paths:
         try:
             found = read(path, form, tiers)
@@ -118,6 +118,13 @@ def import_files(paths, out, videos=None, form=None, tiers=(), settings=None, fo
         notes += [f"{path}: confidences that events.csv has no place for: {n_scores}"] if n_scores else []
         place = _beside(Path(path), Path(videos), names) if videos else None
         rows += [row for span in found.spans if (row := _row(path, span, place, clocks, names, problems))]
+    for row in rows:
+        file = row["provenance"].partition(":")[0]
+        if first.setdefault(row["video_id"], file) != file:
+            notes.append(
+                f"video {row['video_id']!r} is annotated in {first[row['video_id']]} and in {file}: all are taken"
+            )
+    notes = list(dict.fromkeys(notes))
     if problems:
         raise InputError("\n".join(problems))
     columns = ["video_id", *(custom_tables.FRAMES if videos else custom_tables.SECONDS), "emotion", "subject"]

@@ -64,6 +64,13 @@ def test_repaired_or_dropped_where_that_is_asked_for(root):
     assert {"past_the_end", "shorter_than_a_frame", "emotion_spelling"} == set(release.issues["rule"])
 
 
+def test_two_files_of_one_video_are_refused(root):
+    annotate(root / "anna/smile.eaf", (100, 333, "happiness"))
+    annotate(root / "second_annotator/smile.eaf", (100, 366, "happiness"))
+    (line,) = refusals(root)
+    assert line == "second_annotator/smile.eaf: also for video 'smile': anna/smile.eaf; move one away"
+
+
 def test_two_sources_of_labels_are_refused(root):
     annotate(root / "anna/smile.eaf", (100, 333, "happiness"))
     write_events(root, ["smile,3,9,happiness"])

@@ -211,6 +211,10 @@ def test_the_command_import(tmp_path, capsys):
         ["talk.mp4", 4.004, 5.005, "Freude", "anna"],
     ]
     assert "POINT events" in capsys.readouterr().out
+    assert (
+        cli.main(["import", str(table), str(put(tmp_path, "c.csv", BORIS_7)), "--out", str(tmp_path / "two.csv")]) == 0
+    )
+    assert "video 'talk.mp4' is annotated in b.csv and in c.csv: all are taken" in capsys.readouterr().out
     assert cli.main(["import", str(sound), "--out", str(out)]) == 2
     assert "is there already" in capsys.readouterr().err
     bad, worse = put(tmp_path, "bad.eaf", "<x/>"), put(tmp_path, "worse.json", "{")
