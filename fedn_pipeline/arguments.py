@@ -191,4 +191,30 @@ def parser():
     sub = command("onnx", "export a bundle's detector (features -> raw predictions) and compare it with PyTorch")
     sub.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder of a model bundle")
     sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="e.g. detector.onnx")
+
+    formats = ["elan", "boris", "activitynet", "textgrid"]
+    sub = command("export", "detections or annotations as files of ELAN, BORIS, ActivityNet's JSON or Praat")
+    sub.add_argument("source", type=Path, metavar="SOURCE", help="folder that detect wrote, or events.csv")
+    sub.add_argument("--to", choices=formats, required=True)
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR|FILE")
+    sub.add_argument("--videos", type=Path, metavar="CSV", help="videos.csv that belongs to events.csv")
+    sub.add_argument("--threshold", type=float, help="detections from this confidence on (default: the kept ones)")
+    sub.add_argument("--force", action="store_true", help="overwrite files that are there")
+
+    sub = command("import", "annotations of these tools as events.csv of your own videos")
+    sub.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    sub.add_argument("--out", type=Path, required=True, metavar="CSV")
+    sub.add_argument(
+        "--videos", type=Path, metavar="DIR|CSV",
+        help="your videos, their videos.csv, or what detect wrote of them: names are checked, times become frames",
+    )  # fmt: skip
+    sub.add_argument("--from", dest="form", choices=formats, help="default: by the file's name or content")
+    sub.add_argument("--tier", action="append", default=[], metavar="NAME", help="ELAN, Praat: read this tier")
+    sub.add_argument("--force", action="store_true", help="overwrite the table if it is there")
+
+    sub = command("init", "look into a folder of videos with annotations and write the configuration for it")
+    sub.add_argument("folder", type=Path, metavar="DIR")
+    sub.add_argument("--name", default="custom", help="of the data set: a-z 0-9 _ (default: custom)")
+    sub.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
+    sub.add_argument("--force", action="store_true", help="overwrite a configuration that somebody has edited")
     return top

@@ -271,9 +271,29 @@ def onnx(args, settings):
     print(onnx_export.run(load.load(args.bundle), args.out))
 
 
+def export(args, settings):
+    from fedn_pipeline.exchange import stage
+
+    labels = settings["dataset"]["labels"]
+    print(stage.export(args.source, args.to, args.out, args.videos, args.threshold, labels, args.force))
+
+
+def import_(args, settings):
+    from fedn_pipeline.exchange import stage
+
+    given = args.form, args.tier, settings["dataset"], args.force
+    print(stage.import_files(args.files, args.out, args.videos, *given))
+
+
+def init(args, settings):
+    from fedn_pipeline import init as stage
+
+    print(stage.run(args.folder, args.name, args.config, args.force))
+
+
 RUN = (dataset, rehearse, faces, pretrain, backbone, features, flow, folds, detections, results, report)
-RUN += (final, bundle, detect, evaluate, doctor, verify, forget, ceiling, flops, onnx)
-COMMANDS = {run.__name__: run for run in RUN}
+RUN += (final, bundle, detect, export, import_, init, evaluate, doctor, verify, forget, ceiling, flops, onnx)
+COMMANDS = {run.__name__.rstrip("_"): run for run in RUN}  # `import` is a word of Python's
 
 
 def main(argv=None):

@@ -1,9 +1,9 @@
 """Your own videos: any folder of video files, folders of numbered images, and folders `NAME_aligned` of OpenFace.
 
-Reader `custom` (docs/datasets.md): finds the videos below the root, measures them, and reads events.csv
-and videos.csv where they are there (custom_tables.py). Everything is checked before anything is computed. A video file
-is decoded once, by the faces stage's own `video.probe`, since only that tells how many frames there will be: the
-second place where this stage imports `faces/`.
+Reader `custom` (docs/datasets.md): finds the videos below the root, measures them, and reads videos.csv and events.csv
+where they are there (custom_tables.py), or ELAN's files (custom_elan.py). Everything is checked before anything is
+computed. A video file is decoded once, by the faces stage's own `video.probe`, since only that tells how many frames
+there will be: the second place where this stage imports `faces/`.
 """
 
 import os
@@ -15,7 +15,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from fedn_pipeline import intervals
-from fedn_pipeline.dataset import custom_tables, frames, release, search
+from fedn_pipeline.dataset import custom_elan, custom_tables, frames, release, search
+from fedn_pipeline.exchange import elan
 from fedn_pipeline.faces import video
 from fedn_pipeline.files import InputError
 
@@ -50,32 +51,62 @@ def read(root, settings, annotations_only=False):
     the user's videos.csv says. Raises InputError with every problem at once.
     """
     root, problems, notes = search.check_root(root), release.Problems(settings["strict"]), []
-    events_path, videos_path = root / "events.csv", root / "videos.csv"
+    events_path, videos_path, elan_paths = root / "events.csv", root / "videos.csv", []
     if annotations_only:
         found = _unique(_named(events_path, videos_path, settings["fps"]), root, problems)
     else:
-        found = _unique(_discovered(root, notes), root, problems)
-    names = custom_tables.Names()
-    for item in found:
-        for path in (item.path, *item.aliases):
-            names.add(item.video_id, path)
+        found, elan_paths = _discovered(root, notes)
+        found = _unique(found, root, problems)
+    names = _names(found)
     given = custom_tables.read_videos(videos_path, names, problems)
     if not annotations_only:
         found = _measured(found, root, settings["fps"], given, problems)
     axes = {item.video_id: (item.n_frames or None, item.fps or None) for item in found}
-    events, subjects = custom_tables.read_events(events_path, names, axes, problems)
+    if elan_paths and events_path.is_file():
+        shown = f"{len(elan_paths)} file(s) of ELAN (the first: {elan_paths[0].as_posix()})"
+        problems.refuse(events_path, None, f"there are also {shown}: which are the labels? Move the others away")
+        elan_paths = []
+    if elan_paths:
+        events, subjects = custom_elan.read_events(root, elan_paths, names, axes, problems, notes)
+    else:
+        events, subjects = custom_tables.read_events(events_path, names, axes, problems)
     for item in found:
         if item.undecodable:  # as long as its events need, for nothing else is known
             item.n_frames = 1 + int(events.offset[events.video_id == item.video_id].to_numpy().max(initial=0))
     videos = _videos(found, root, given, subjects, set(events["video_id"]), problems)
     problems.check()
-    notes += _notes(videos, events, events_path)
+    notes += _notes(videos, events, elan_paths or events_path.is_file())
     return release.Release(videos, events, problems.table(), notes)
 
 
+def videos_in(root, settings):
+    """The videos below a folder that can be decoded, without annotations: a table `video_id, source, n_frames, fps`.
+
+    `settings` is the section `dataset`. Raises InputError with every problem at once.
+    """
+    root, problems = search.check_root(root), release.Problems(settings["strict"])
+    found = _unique(_discovered(root, [])[0], root, problems)
+    given = custom_tables.read_videos(root / "videos.csv", _names(found), problems)
+    found = _measured(found, root, settings["fps"], given, problems)
+    problems.check()
+    rows = [(item.video_id, item.path.as_posix(), item.n_frames, item.fps) for item in found if item.n_frames]
+    return pd.DataFrame(rows, columns=["video_id", "source", "n_frames", "fps"])
+
+
+def _names(found):
+    names = custom_tables.Names()
+    for item in found:
+        for path in (item.path, *item.aliases):
+            names.add(item.video_id, path)
+    return names
+
+
 def _discovered(root, notes):
-    """Every video below the root, sorted by path; hidden files and folders, and this project's own, are left out."""
-    found, seen = [], {os.path.realpath(root)}
+    """`(videos, annotations)`: every video and every file of ELAN below the root, sorted by path.
+
+    Hidden files and folders, and this project's own, are left out.
+    """
+    found, annotations, seen = [], [], {os.path.realpath(root)}
     for folder, folders, names in os.walk(root, followlinks=True):
         here = Path(folder).relative_to(root)
         if here.parts and set(names) >= OURS:
@@ -87,13 +118,15 @@ def _discovered(root, notes):
         )
         files = [name for name in names if _is_video(name)]
         found += [Found("", here / name, "video") for name in files]
+        annotations += [here / name for name in names if name.lower().endswith(elan.SUFFIX) and name[0] != "."]
         n_images = sum(frames.image_number(name) is not None for name in names)
         aligned = here.name.endswith(ALIGNED) and n_images
         if aligned or (n_images >= FEWEST_IMAGES and not files):
             found.append(Found("", here, "frames", bool(aligned)))
     for item in found:
         item.video_id = custom_tables.safe(_stem(item) or root.resolve().name)
-    return _without_processed(sorted(found, key=lambda item: item.path.as_posix()), notes)
+    found = _without_processed(sorted(found, key=lambda item: item.path.as_posix()), notes)
+    return found, sorted(annotations)
 
 
 def _is_video(name):
@@ -272,7 +305,7 @@ def _videos(found, root, given, subjects, with_events, problems):
     return videos
 
 
-def _notes(videos, events, events_path):
+def _notes(videos, events, annotated):
     """Sentences for the user: which folds are possible, and what the labels allow."""
     notes, split = [], videos["split"].value_counts()
     if videos["subject"].nunique() < 2:
@@ -282,8 +315,8 @@ def _notes(videos, events, events_path):
             f"config/experiments/fedn_split.yaml: videos with events train ({split.get('train', 0)}), "
             f"the others are predicted ({split.get('predict', 0)})"
         )
-    if not events_path.is_file():
-        notes.append("no events.csv: there is nothing to train on, every video is only predicted")
+    if not annotated:
+        notes.append("no events.csv and no file of ELAN: there is nothing to train on, every video is only predicted")
     elif len(events) and not events["emotion"].any():
         notes.append("no emotion is named: only spotting is possible (model.recognition: false)")
     return notes

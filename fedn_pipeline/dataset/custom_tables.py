@@ -130,8 +130,18 @@ def read_events(path, names, videos, problems):
     if times == SECONDS and any(fps is None for _, fps in videos.values()):
         problems.refuse(path, 1, "times in seconds need the videos' frame rate: set dataset.fps")
         return _table([]), {}
+    lines = zip(sheet.lines.tolist(), sheet.table.to_dict("records"), strict=True)
+    rows = [(path, line, row) for line, row in lines]
+    return collect(rows, times, names, videos, problems, broken)
+
+
+def collect(rows, times, names, videos, problems, broken=()):
+    """`(events, subjects)` as `read_events` gives them, of `(path, line, row)` with the cells of events.csv.
+
+    times: FRAMES or SECONDS, already numbers; broken: lines whose problems are noted already.
+    """
     events, subjects, first = [], {}, {}
-    for line, row in zip(sheet.lines.tolist(), sheet.table.to_dict("records"), strict=True):
+    for path, line, row in rows:
         video_id = _video_of(row, path, line, names, problems)
         words = ("emotion", "subject", "label_set", "provenance")
         if video_id is None or line in broken or _refused(row, words, path, line, problems):
@@ -146,7 +156,7 @@ def read_events(path, names, videos, problems):
         if interval is None:
             continue
         event = {
-            "line": line,
+            "place": (path, line),
             "video_id": video_id,
             **interval,
             "expression_type": row["expression_type"],
@@ -157,11 +167,11 @@ def read_events(path, names, videos, problems):
         if event["emotion"] != row["emotion"]:
             problems.repair(video_id, line, "emotion_trimmed", repr(row["emotion"]), event["emotion"])
         key = tuple(event[name] for name in ("video_id", *FRAMES, "expression_type", "emotion", "label_set"))
-        if first.setdefault(key, line) != line:
-            problems.fault(path, line, "duplicate_row", video_id, f"as row {first[key]}", "dropped")
+        if first.setdefault(key, (path, line)) != (path, line):
+            problems.fault(path, line, "duplicate_row", video_id, f"as row {first[key][1]}", "dropped")
             continue
         events.append(event)
-    _one_spelling_of_emotions(events, path, problems)
+    _one_spelling_of_emotions(events, problems)
     return _table(events), subjects
 
 
@@ -217,16 +227,17 @@ def one_spelling(words):
     return chosen
 
 
-def _one_spelling_of_emotions(events, path, problems):
+def _one_spelling_of_emotions(events, problems):
     """One spelling for emotions that differ only by case; and none empty where others are named."""
     chosen = one_spelling(event["emotion"] for event in events)
     for event in events:
         emotion, one = event["emotion"], chosen[event["emotion"].casefold()]
         if emotion != one:
-            problems.fault(path, event["line"], "emotion_spelling", event["video_id"], f"{emotion}, else {one}", one)
+            before = f"{emotion}, else {one}"
+            problems.fault(*event["place"], "emotion_spelling", event["video_id"], before, one)
             event["emotion"] = one
         if not emotion and len(chosen) > 1:
-            problems.fault(path, event["line"], "emotion_missing", event["video_id"], "", "empty")
+            problems.fault(*event["place"], "emotion_missing", event["video_id"], "", "empty")
 
 
 def _table(events):

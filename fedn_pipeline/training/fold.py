@@ -37,7 +37,9 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
     label = f"without {held_out}"
     trained = learn.train((videos, events, others), features_path, parts, held_out, label, folder, settings, seed)
     network, loaded = trained.network, trained.loaded
-    raw = {role: raw_predictions(network, loaded[role], videos, settings, trained.device) for role in ("test", "held_out")}
+    raw = {
+        role: raw_predictions(network, loaded[role], videos, settings, trained.device) for role in ("test", "held_out")
+    }
     predictions.write(folder / "predictions.h5", raw, outputs.names(trained.classes, settings["model"]))
     write_record(folder, parts, held_out, features_path, seed, settings["folds"], "training/fold.py", trained.recipe)
     trained.saved.remove()

@@ -11,6 +11,7 @@ import json
 import re
 from decimal import Decimal
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -37,13 +38,13 @@ MISSING = (
 NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
 
 
-def rows_of(path, strict=True):
+def rows_of(path, strict=True, separator=","):
     """Rows as dictionaries, all cells text, by nothing but Python's csv; rows without any text are left out.
 
     Not `strict`: cells at a row's end may be missing, and of columns with one name the first counts.
     """
     with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
+        rows = [row for row in csv.reader(file, delimiter=separator) if any(cell.strip() for cell in row)]
     if not strict:
         rows = [row + [""] * (len(rows[0]) - len(row)) for row in rows]
         first = [rows[0].index(name) for name in dict.fromkeys(rows[0])]
@@ -277,3 +278,47 @@ def release(reader, root, out, settings, strict, sheet=None, columns=None):
 
 def _is_type(cell):
     return isinstance(cell, str) and cell.lower().startswith(("macro", "micro"))
+
+
+def exchanged(path, form, folder):
+    """A file of an annotation tool: what was read comes back by the same format, and by events.csv."""
+    from fedn_pipeline.exchange import spans, stage
+
+    found = stage.read(path, form).spans
+    times = [(span.onset_s, span.offset_s, span.emotion) for span in found]
+    if not all(0 <= start_s < end_s < float("inf") for start_s, end_s, _ in times):
+        raise Wrong("an interval that no video can have")
+    if form == "boris":
+        separator = "\t" if "\t" in Path(path).read_text(encoding="utf-8-sig").partition("\n")[0] else ","
+        rows = [
+            {name.strip(): cell.strip() for name, cell in row.items()} for row in rows_of(path, separator=separator)
+        ]
+        states = [row for row in rows if row["Behavior type"].upper() == "STATE"]
+        agree(len(times), len(states), "STATE events")
+        for (start_s, end_s, _), row in zip(times, states, strict=True):
+            same_number(start_s, row["Start (s)"], "Start (s)"), same_number(end_s, row["Stop (s)"], "Stop (s)")
+    if form == "elan":
+        root = ElementTree.parse(path).getroot()
+        entries = root.findall("TIER[@TIER_ID='expressions']/ANNOTATION/*")
+        if entries:  # else another tier was taken
+            slots = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE") for slot in root.iter("TIME_SLOT")}
+            agree(len(times), len(entries), "annotations")
+            for (start_s, _, emotion), entry in zip(times, entries, strict=True):
+                agree(
+                    (start_s, emotion), (int(slots[entry.get("TIME_SLOT_REF1")]) / 1000, entry[0].text.strip()), "entry"
+                )
+    written = Path(folder) / f"events_{form}.csv"
+    stage.import_files([path], written, form=form, force=True)
+    table = pd.read_csv(written, keep_default_na=False, dtype={"emotion": str})
+    agree(list(table[["onset_s", "offset_s", "emotion"]].itertuples(index=False, name=None)), times, "events.csv")
+    if form not in ("activitynet", "textgrid") or any(end_s > 1e6 for _, end_s, _ in times):
+        return f"{len(found)} spans"
+    clip = spans.Clip("clip", "clip.mp4", 30, 10)
+    again = Path(folder) / f"again{stage.FORMATS[form].SUFFIX}"
+    stage.FORMATS[form].write(again, [clip], [spans.Span("clip", *row) for row in times])
+    back = [(span.onset_s, span.offset_s, span.emotion) for span in stage.read(again, form).spans]
+    if form == "activitynet":
+        agree(sorted(back), sorted(times), "written and read again")
+    else:
+        agree(len(back), len(times), "written and read again")
+    return f"{len(found)} spans"

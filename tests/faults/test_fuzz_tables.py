@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import seeds
 import yaml
+from exchange.annotators import BORIS_7, GRID, eaf
 from fuzzing import Child, check_mutated
 from hypothesis import strategies as st
 from mutations import byte_edits, cells, csv_examples, edited, mostly, table_bytes
@@ -220,3 +221,29 @@ def test_settings(child, full, tmp_path, record_property):
     strategy = st.tuples(_sections(values), st.sampled_from((".yaml", ".json", ".txt")), raw, st.booleans())
     n, name = 1000 if full else 60, "settings"
     check_mutated(name, child, "settings", n, strategy, make, tmp_path, record_property)
+
+
+ANNOTATIONS = {
+    "elan": (".eaf", eaf({"expressions": [(40, 200, "joy"), (1000, 2000, "fear")], "notes": [(1, "tired")]})),
+    "boris": (".csv", BORIS_7),
+    "textgrid": (".TextGrid", GRID),
+    "activitynet": (
+        ".json",
+        '{"database": {"a": {"duration": 9.5, "annotations": [{"segment": [0.04, 1.5], "label": "joy"}]}}}',
+    ),
+}
+FIELDS = (b"TIME_VALUE", b"TIME_SLOT_REF", b"ANNOTATION_ID", b"TIER_ID", b"<", b">", b"xmin", b"text = ", b"size", b"[")
+
+
+@pytest.mark.parametrize("form", ANNOTATIONS)
+def test_annotations_of_other_tools(form, child, full, tmp_path, record_property):
+    suffix, text = ANNOTATIONS[form]
+
+    def make(example, folder):
+        path = folder / f"clip{suffix}"
+        path.write_bytes(table_bytes(rows_of(text), example) if form == "boris" else edited(text.encode(), example))
+        return {"path": str(path), "form": form, "folder": str(folder), "names": [path.name]}
+
+    strategy = csv_examples(("STATE", "POINT", "1.001", "talk.mp4", *WORDS)) if form == "boris" else byte_edits(FIELDS)
+    n, name = 1000 if full else 40, f"annotations, {form}"
+    check_mutated(name, child, "exchanged", n, strategy, make, tmp_path, record_property)

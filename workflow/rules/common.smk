@@ -213,7 +213,8 @@ def annotations(wildcards):
         # A new video changes its folder; another one in its place may have other frames.
         hidden = re.compile(r"(^|.*[/])[.].*")
         seen = (path for path in folder.rglob("*") if not hidden.match(path.relative_to(folder).as_posix()))
-        below = [path for path in seen if path.name.lower().endswith(search.VIDEO_SUFFIXES) or path.is_dir()]
+        read = (*search.VIDEO_SUFFIXES, ".eaf")
+        below = [path for path in seen if path.name.lower().endswith(read) or path.is_dir()]
         return sorted(map(literal, [folder, *below, *folder.glob("*.csv")]))
     return sorted(map(literal, search.workbooks(folder)))
 
