@@ -20,9 +20,7 @@ def read_folder(folder, threshold=None):
 
     Only kept detections, or, with a `threshold`, those of at least this confidence. Raises InputError.
     """
-    below = [folder / JSON] if (folder / JSON).is_file() else sorted(folder.glob(f"*/{JSON}"))
-    paths = [folder] if folder.is_file() else below
-    documents = {path: files.read_json(path) for path in paths}
+    documents = {path: files.read_json(path) for path in documents_in(folder)}
     ours = {path: document for path, document in documents.items() if is_ours(document)}
     if not ours:
         raise InputError(f"{folder}: no {JSON} in it, nor in its folders: not what `fedn-pipeline detect` wrote")
@@ -33,6 +31,13 @@ def read_folder(folder, threshold=None):
             raise InputError(f"{path}: a second file for video {clip.video_id!r}")
         found[clip.video_id] = clip, axis, _detections(path, document, axis, threshold)
     return found
+
+
+def documents_in(place):
+    """The detections.json of a folder that `detect` wrote, for all videos or one; the file itself of a file."""
+    if place.is_file():
+        return [place]
+    return [place / JSON] if (place / JSON).is_file() else sorted(place.glob(f"*/{JSON}"))
 
 
 def is_ours(document):

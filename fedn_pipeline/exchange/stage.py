@@ -19,7 +19,7 @@ STARTS = (("elan", b"<"), ("activitynet", b"{"), ("textgrid", b"File type"), ("b
 def export(source, to, out, videos=None, threshold=None, labels="annotated", force=False):
     """Write annotations in the format `to`; the text to print.
 
-    source: folder that `detect` wrote (or one NAME.json of it), or events.csv or detections.csv with the table
+    source: folder that `detect` wrote (or one detections.json of it), or events.csv or detections.csv with the table
     `videos`. out: a file, or a folder; for ELAN and Praat with the videos' own subfolders, so that each file lies
     beside its video if `out` is the videos' folder. What exists is only overwritten with `force`. Raises InputError.
     """
@@ -177,7 +177,7 @@ def _clocks(place, settings):
     names, clocks = custom_tables.Names(), {}
     if place.is_file():
         table = tables.read_videos(place, known=("n_frames", "fps"))
-    elif any(detected.is_ours(files.read_json(path)) for path in place.glob("*.json")):
+    elif any(detected.is_ours(files.read_json(path)) for path in detected.documents_in(place)):
         for video_id, (clip, axis, _) in detected.read_folder(place).items():
             names.add(video_id, clip.file or video_id)
             clocks[video_id] = axis

@@ -26,6 +26,11 @@ def changed(*place, to):
     return document
 
 
+def write_document(folder, video, text):
+    (folder / video).mkdir()
+    (folder / video / "detections.json").write_text(text)
+
+
 @pytest.mark.parametrize(
     ("document", "said"),
     [
@@ -43,7 +48,7 @@ def changed(*place, to):
     ],
 )
 def test_damaged_detections(tmp_path, document, said):
-    (tmp_path / "clip.json").write_text(json.dumps(document))
+    write_document(tmp_path, "clip", json.dumps(document))
     with pytest.raises(InputError) as error:
         stage.export(tmp_path, "elan", tmp_path / "out")
     assert said in str(error.value) and not (tmp_path / "out").exists()
@@ -51,10 +56,10 @@ def test_damaged_detections(tmp_path, document, said):
 
 def test_two_files_of_one_video_and_others_beside(tmp_path):
     (tmp_path / "summary.json").write_text("[]")
-    (tmp_path / "clip.json").write_text(json.dumps(SOUND))
+    write_document(tmp_path, "clip", json.dumps(SOUND))
     assert stage.export(tmp_path, "boris", tmp_path / "out").startswith("1 expressions of 1 videos")
     assert "confidence 0.7" in (tmp_path / "out/annotations.csv").read_text()
-    (tmp_path / "copy.json").write_text(json.dumps(SOUND))
+    write_document(tmp_path, "copy", json.dumps(SOUND))
     with pytest.raises(InputError, match="a second file for video 'clip'"):
         stage.export(tmp_path, "boris", tmp_path / "again")
 
@@ -92,6 +97,6 @@ def test_videos_that_would_share_a_file(tmp_path):
 
 def test_a_way_out_of_the_folder(tmp_path):
     """Paths of a table stay below --out."""
-    (tmp_path / "clip.json").write_text(json.dumps(changed("video", "file", to="../../clip.mp4")))
+    write_document(tmp_path, "clip", json.dumps(changed("video", "file", to="../../clip.mp4")))
     stage.export(tmp_path, "elan", tmp_path / "a/b/out")
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.eaf")] == ["a/b/out/clip.eaf"]

@@ -94,7 +94,7 @@ def test_the_frames_of_a_variable_rate(steps, start_ms, data):
 
 
 def detected(folder, name="clip", times_s=None, n_frames=100):
-    """NAME.json as `detect` writes it: two kept detections and a third one."""
+    """detections.json as `detect` writes it: two kept detections and a third one."""
     video = {"id": name, "file": f"{name}.mp4", "n_frames": n_frames, "fps": 25.0, "duration_s": 4.0}
     rows = [(3, 10, "happiness", 0.9, True), (8, 20, "surprise", 0.6, True), (50, 60, "anger", 0.1, False)]
     keys = ("onset", "offset", "emotion", "confidence", "kept")
@@ -103,7 +103,7 @@ def detected(folder, name="clip", times_s=None, n_frames=100):
         "times_s": times_s,
         "detections": [dict(zip(keys, row, strict=True)) for row in rows],
     }
-    files.write_json(folder / f"{name}.json", document)
+    files.write_json(folder / name / "detections.json", document)
 
 
 @pytest.mark.parametrize("form", FORMATS)
