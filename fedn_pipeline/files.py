@@ -143,8 +143,8 @@ def write_text(path, text, checksum=True):
         partial.write_text(text, encoding="utf-8")
 
 
-def write_json(path, value):
-    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+def write_json(path, value, checksum=True):
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n", checksum)
 
 
 def read_json(path):
@@ -155,9 +155,9 @@ def read_json(path):
         raise InputError(f"{path}: cannot be read as JSON ({error}); {rebuild(path)}") from error
 
 
-def write_csv(path, table, float_format="%.6g"):
+def write_csv(path, table, float_format="%.6g", checksum=True):
     """A pandas table as CSV, without its index."""
-    with whole(path) as partial:
+    with whole(path, checksum) as partial:
         table.to_csv(partial, index=False, float_format=float_format)
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import load as from_bytes
 from fedn_pipeline import config, files
 from fedn_pipeline.bundle import layout
 from fedn_pipeline.faces.landmarks import TASK_SHA256
-from fedn_pipeline.features import backbone
+from fedn_pipeline.features import backbone, blendshapes
 from fedn_pipeline.files import InputError
 from fedn_pipeline.model import fedn, outputs
 
@@ -110,7 +110,7 @@ def _check_backbone(folder, content, settings):
                 f"{place}: learnt from another landmark model ({said['sha256'][:8]}) than the one that is built in "
                 f"({TASK_SHA256[:8]})"
             )
-        width = said["width"]
+        width = blendshapes.WIDTH
     else:
         if said["sha256"] != content["files"][layout.BACKBONE]:
             raise InputError(f"{folder / layout.BACKBONE}: not the weights whose features the detector learnt from")

@@ -10,7 +10,7 @@ import numpy as np
 
 from fedn_pipeline import intervals
 
-TOLERANCE = 0.25  # of a frame: time stamps that stray no further are those of a constant rate
+TOLERANCE = 0.45  # of a frame: time stamps that stray no further are those of a constant rate (cameras jitter)
 
 
 @dataclass(frozen=True)

@@ -47,15 +47,16 @@ def run(path, video_id, bundle, folder, settings, person=people.LARGEST, crops=F
         everybody = people.notable(following.people(watched.linker, faces))
         chain = people.choose(everybody, person, path)
         followed = following.follow(watched.linker, faces, chain)
-        features, valid = _features(watched, chain or [], width, finish)
+        absent = absences(followed.faces, watched.info.fps, faces["max_gap_s"])
+        features, valid = features_of(watched, chain or [], absent, width, finish)
         found = _found(bundle, features, valid, watched.axis, settings["threshold"])
-        content = _content(path, video_id, bundle, watched, followed, valid, found)
+        content = _content(path, video_id, bundle, watched, followed, absent, found)
         content["person"] = {"n_people": len(everybody), "chosen": person, "boxes": _boxes(followed.faces)}
         thumbnails = {one["apex"]: kept.nearest(chain or [], one["apex"]) for one in content["detections"]}
         folder.mkdir(parents=True, exist_ok=True)
         table = pd.DataFrame(rows(content), columns=columns(bundle.classes))
-        files.write_csv(folder / CSV, table)
-        files.write_json(folder / JSON, content)
+        files.write_csv(folder / CSV, table, float_format=None, checksum=False)  # people carry these files elsewhere
+        files.write_json(folder / JSON, content, checksum=False)
         page.write(folder / PAGE, content, proxy_path, {frame: jpeg for frame, jpeg in thumbnails.items() if jpeg})
         if crops:
             _write_crops(path, video_id, bundle, watched, followed, folder, progress)
@@ -88,15 +89,24 @@ def rows(content):
         yield {"video_id": content["video"]["id"], **one, "kept": int(one["kept"]), **scores}
 
 
-def _features(watched, chain, width, finish):
-    """`(features [n_steps, D], valid [n_steps])` of the person that a chain of tracks is."""
+def absences(faces, fps, max_gap_s):
+    """Runs `(start, end)`, half-open, of frames without the person's face that are too long to be bridged (gaps.py)."""
+    runs = gaps.runs(np.array([face is None for face in faces]))
+    return [run for run in runs if run[0] == 0 or run[1] == len(faces) or run[1] - run[0] > round(max_gap_s * fps)]
+
+
+def features_of(watched, chain, absent, width, finish):
+    """`(features [n_steps, D], valid [n_steps])` of the person that a chain of tracks is; `absent` as of `absences`."""
+    has_face = np.ones(watched.info.n_frames, dtype=bool)
+    for start, end in absent:
+        has_face[start:end] = False
     raw = np.full((watched.info.n_frames, width), np.nan, dtype=np.float32)
     for track in chain:
         frames, vectors = watched.vectors.get(id(track), ([], []))
         if frames:
             raw[frames] = vectors
     source = watched.axis.source_frames()
-    return finish(raw[source], np.isfinite(raw[source, 0]))
+    return finish(raw[source], has_face[source])
 
 
 def _found(bundle, features, valid, axis, threshold):
@@ -165,14 +175,11 @@ def _boxes(faces):
     return {"every": BOX_EVERY, "xywh": boxes}
 
 
-def _content(path, video_id, bundle, watched, followed, valid, found):
+def _content(path, video_id, bundle, watched, followed, absent, found):
     """What detections.json holds (docs/viewer.md), but for the person."""
     info, axis = watched.info, watched.axis
-    max_gap = round(bundle.settings["faces"]["max_gap_s"] * info.fps)
-    absent = gaps.runs(np.array([face is None for face in followed.faces]))
-    missing = [(start, end) for start, end in absent if start == 0 or end == info.n_frames or end - start > max_gap]
     warnings = info.warnings()
-    if not valid.any():
+    if not any(followed.faces):
         warnings.append("no face was found in any frame")
     if followed.n_several:
         warnings.append(f"{followed.n_several} frames show more than one face; one person was followed")
@@ -191,7 +198,7 @@ def _content(path, video_id, bundle, watched, followed, valid, found):
         "times_s": [round(float(time), 6) for time in axis.edges_s[:-1]] if axis.variable else None,
         "model": _model(bundle),
         "classes": [name for name in bundle.classes if name],
-        "missing": [[start, end - 1] for start, end in missing],
+        "missing": [[start, end - 1] for start, end in absent],
         "warnings": warnings,
         **found,
     }

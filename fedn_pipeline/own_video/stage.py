@@ -65,8 +65,11 @@ def run(source, model, out, settings, person=people.LARGEST, crops=False, progre
         _tell(path, content, out / video_id)
     done = [entry["data"] for entry in entries if "data" in entry]
     rows = [row for content in done for row in detect.rows(content)]
-    files.write_csv(out / CSV, pd.DataFrame(rows, columns=detect.columns(bundle.classes)))
-    files.write_json(out / SUMMARY, {"videos": [content["video"]["id"] for content in done], "failed": failed})
+    table = pd.DataFrame(rows, columns=detect.columns(bundle.classes))
+    files.write_csv(out / CSV, table, float_format=None, checksum=False)
+    files.write_json(
+        out / SUMMARY, {"videos": [content["video"]["id"] for content in done], "failed": failed}, checksum=False
+    )
     page.write_index(out / PAGE, entries)
     if failed:
         print(f"{len(failed)} of {len(found)} videos could not be read:", *failed.values(), sep="\n  ", file=sys.stderr)

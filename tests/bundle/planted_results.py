@@ -9,12 +9,12 @@ from training.test_fold import planted
 from fedn_pipeline import config, files, tensor_file
 from fedn_pipeline.evaluation.metrics import COUNTS, METRICS
 from fedn_pipeline.faces.landmarks import TASK_SHA256
-from fedn_pipeline.features import cache
+from fedn_pipeline.features import blendshapes, cache
 from fedn_pipeline.report import table
 from fedn_pipeline.training import final
 
 THRESHOLDS = {"p0": 0.2, "p1": 0.5, "p2": 0.3}
-WIDTH = 64  # of what stands in for blendshapes
+WIDTH = blendshapes.WIDTH
 SMALL = {"embedding": 32, "channels": 32, "head_width": 16}
 
 

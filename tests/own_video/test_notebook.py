@@ -5,6 +5,7 @@ from pathlib import Path
 import nbclient
 import nbformat
 import pytest
+from jupyter_client.manager import AsyncKernelManager as KernelManager
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 DATASET = "demo_smallest"
@@ -15,7 +16,8 @@ def test_the_notebook_runs(monkeypatch):
         pytest.skip(f"no model: `make demo DATASET={DATASET}` makes one")
     monkeypatch.setenv("FEDN_DATASET", DATASET)
     notebook = nbformat.read(PROJECT / "docs/detect.ipynb", as_version=4)
-    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    kernel = KernelManager(kernel_name="python3", transport="ipc")  # tests of MediaPipe have taken the network away
+    nbclient.NotebookClient(notebook, timeout=300, km=kernel).execute()
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in shown)  # the timeline
     tables = [output["data"]["text/html"] for output in shown if "text/html" in output.get("data", {})]
