@@ -21,7 +21,15 @@ from fedn_pipeline.files import InputError
 from fedn_pipeline.model import fedn, outputs
 
 FILES = {layout.RESNET18: {layout.DETECTOR, layout.BACKBONE}, layout.BLENDSHAPES: {layout.DETECTOR}}  # by backbone
-NO_NETWORK = (ArithmeticError, ValueError, RuntimeError, TypeError, AssertionError, IndexError)  # of odd settings
+NO_NETWORK = (
+    InputError,
+    ArithmeticError,
+    ValueError,
+    RuntimeError,
+    TypeError,
+    AssertionError,
+    IndexError,
+)  # odd settings
 
 
 @dataclass(frozen=True)
@@ -132,12 +140,15 @@ def _check_finite(path, tensors):
 def _detector(path, content, settings):
     """The network, its weights compared with the settings' shapes and finite."""
     place, classes = path.with_name(layout.DESCRIPTION), content["classes"]
-    if content["names"] != outputs.names(classes, settings["model"]):
+    objectness = [outputs.OBJECTNESS] * settings["model"]["confidence_branch"]
+    if content["names"] != [*classes, *objectness]:
         raise InputError(f"{place}: names of the logits {content['names']} do not belong to classes {classes}")
     try:
         tensors = from_bytes(path.read_bytes())
     except SafetensorError as error:
         raise InputError(f"{path}: no safetensors file ({error})") from error
+    if settings["model"]["head_layers"] > len(tensors):  # or building them would take for ever
+        raise InputError(f"{place}: model.head_layers {settings['model']['head_layers']}: {path.name} has not so many")
     try:
         with torch.device("meta"):  # shapes without memory
             network, _ = fedn.build(settings, len(classes))
