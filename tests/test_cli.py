@@ -8,6 +8,7 @@ import pytest
 from fedn_pipeline import cli
 
 COMMANDS = ["dataset", "faces", "pretrain", "features", "folds", "detections", "results", "report", "evaluate", "flops"]
+COMMANDS += ["final", "bundle", "onnx"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

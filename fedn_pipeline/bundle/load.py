@@ -21,15 +21,8 @@ from fedn_pipeline.files import InputError
 from fedn_pipeline.model import fedn, outputs
 
 FILES = {layout.RESNET18: {layout.DETECTOR, layout.BACKBONE}, layout.BLENDSHAPES: {layout.DETECTOR}}  # by backbone
-NO_NETWORK = (
-    InputError,
-    ArithmeticError,
-    ValueError,
-    RuntimeError,
-    TypeError,
-    AssertionError,
-    IndexError,
-)  # odd settings
+# What building a network of odd settings raises.
+NO_NETWORK = (InputError, ArithmeticError, ValueError, RuntimeError, TypeError, AssertionError, IndexError)
 
 
 @dataclass(frozen=True)
@@ -60,7 +53,10 @@ def load(folder):
     network = content["backbone"]["network"]
     _check_files(folder, content["files"], FILES[network])
     place = folder / layout.DESCRIPTION
-    settings = config.validate(content["settings"], where=f"{place}: settings")
+    try:
+        settings = config.validate(content["settings"], where=f"{place}: settings")
+    except InputError as error:
+        raise InputError("; ".join(str(error).splitlines())) from error
     _check_backbone(folder, content, settings)
     detector = _detector(folder / layout.DETECTOR, content, settings)
     return Bundle(

@@ -17,6 +17,11 @@ from fedn_pipeline import cli, files
 from fedn_pipeline.bundle import layout, load
 from fedn_pipeline.files import InputError
 
+# One copy serves all examples, each of which puts back what it has changed.
+REPEATED = hypothesis_settings(
+    derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
 
 @pytest.fixture
 def copy(small, tmp_path):
@@ -100,9 +105,7 @@ def test_a_bundle_of_another_backbone_replaces_all(small, large, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == [layout.DESCRIPTION, layout.DETECTOR]
 
 
-@hypothesis_settings(
-    max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(REPEATED, max_examples=60)
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 7), st.sampled_from([layout.DESCRIPTION, layout.DETECTOR]))
 def test_a_flipped_bit_anywhere_is_refused(copy, place, bit, name):
     path = copy / name
@@ -129,9 +132,7 @@ def places(content, before=()):
 ODD = [None, True, 0, -1, 1, 7, 2**31, 2**70, 0.5, -1e300, "", "auto", "\0", [], [[]], {}, {"a": 1}]
 
 
-@hypothesis_settings(
-    max_examples=40, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(REPEATED, max_examples=40)
 @given(st.data())
 def test_whatever_its_author_wrote_it_is_a_bundle_or_refused(copy, data):
     """Any value replaced by any other, with all sums right."""
