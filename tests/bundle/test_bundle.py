@@ -56,6 +56,19 @@ def test_it_is_the_final_model_with_what_its_use_needs(name, request):
     assert (bundle.weights is None) == (name == "small")
 
 
+@pytest.mark.parametrize(
+    "model, names, width",
+    [({"recognition": False}, [""], 1), ({"confidence_branch": True}, ["anger", "happiness", "objectness"], 3)],
+)
+def test_variants_of_the_network(tmp_path, model, names, width):
+    every = planted_results.settings(model=model)
+    found = planted_results.results(tmp_path, every=every)
+    assert cli.main(["bundle", str(found), "--settings", json.dumps(every)]) == 0
+    bundle = load.load(found / "bundle")
+    assert bundle.names == names and bundle.classes == names[:2]
+    assert bundle.network(planted_results.windows(bundle.settings))[1].shape == (2, 180, width)
+
+
 def test_its_quality_is_said_to_be_that_of_the_folds(small):
     said = load.describe(small)
     assert "leave-one-subject-out" in said["quality"]["of"] and "not of this detector" in said["quality"]["of"]
