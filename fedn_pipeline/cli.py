@@ -255,13 +255,16 @@ def final(args, settings):
 def bundle(args, settings):
     from fedn_pipeline.bundle import write
 
-    dataset, experiment = args.results.resolve().name, args.experiment
+    found, experiment = args.results.resolve(), args.experiment
+    if Path.cwd() in found.parents:
+        found = found.relative_to(Path.cwd())  # as Snakemake, whose targets messages name, knows it
+    dataset = found.name
     if not args.settings:
         experiment = experiment or config.resolve(args.config, dataset)["bundle"]["experiment"]
         settings = config.resolve(args.config, dataset, experiment)
     experiment = experiment or settings["bundle"]["experiment"]
-    out = args.out or args.results / "bundle"
-    write.run(args.results.resolve(), args.data or Path("data") / dataset, out, experiment, settings)
+    out = args.out or found / "bundle"
+    write.run(found, args.data or Path("data") / dataset, out, experiment, settings)
     print(out)
 
 

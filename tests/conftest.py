@@ -1,6 +1,7 @@
 """Fixtures that several test folders share."""
 
 import os
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ from fedn_pipeline import config
 from fedn_pipeline.faces import align, crops
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure():
+    """Processes of this server have the network, whatever MediaPipe has taken from the tests' own process."""
+    forkserver.ensure_running()
 
 
 def pytest_addoption(parser):

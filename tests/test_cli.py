@@ -8,7 +8,7 @@ import pytest
 from fedn_pipeline import cli
 
 COMMANDS = ["dataset", "faces", "pretrain", "features", "folds", "detections", "results", "report", "evaluate", "flops"]
-COMMANDS += ["export", "import", "init"]
+COMMANDS += ["final", "bundle", "detect", "export", "import", "init", "onnx"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

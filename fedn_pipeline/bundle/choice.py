@@ -20,6 +20,8 @@ def check_bundle(experiment, every):
     check_final(experiment, every)
     if every["dataset"]["reader"] == "rehearsal":
         raise InputError(f"{experiment}: a rehearsal's features are made up: nothing of it is a model")
+    if every["model"]["clip_features"]:
+        raise InputError(f"{experiment}: model.clip_features: a bundle carries a ResNet18 or nothing, no I3D")
     if experiment not in every["run"]["experiments"]:
         raise InputError(
             f"{experiment}: not among run.experiments ({', '.join(every['run']['experiments'])}), so that no row "

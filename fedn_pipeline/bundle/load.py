@@ -21,7 +21,8 @@ from fedn_pipeline.files import InputError
 from fedn_pipeline.model import fedn, outputs
 
 FILES = {layout.RESNET18: {layout.DETECTOR, layout.BACKBONE}, layout.BLENDSHAPES: {layout.DETECTOR}}  # by backbone
-NO_NETWORK = (ArithmeticError, ValueError, RuntimeError, TypeError, AssertionError, IndexError)  # of odd settings
+# What building a network of odd settings raises.
+NO_NETWORK = (InputError, ArithmeticError, ValueError, RuntimeError, TypeError, AssertionError, IndexError)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,10 @@ def load(folder):
     network = content["backbone"]["network"]
     _check_files(folder, content["files"], FILES[network])
     place = folder / layout.DESCRIPTION
-    settings = config.validate(content["settings"], where=f"{place}: settings")
+    try:
+        settings = config.validate(content["settings"], where=f"{place}: settings")
+    except InputError as error:
+        raise InputError("; ".join(str(error).splitlines())) from error
     _check_backbone(folder, content, settings)
     detector = _detector(folder / layout.DETECTOR, content, settings)
     return Bundle(
@@ -132,12 +136,15 @@ def _check_finite(path, tensors):
 def _detector(path, content, settings):
     """The network, its weights compared with the settings' shapes and finite."""
     place, classes = path.with_name(layout.DESCRIPTION), content["classes"]
-    if content["names"] != outputs.names(classes, settings["model"]):
+    objectness = [outputs.OBJECTNESS] * settings["model"]["confidence_branch"]
+    if content["names"] != [*classes, *objectness]:
         raise InputError(f"{place}: names of the logits {content['names']} do not belong to classes {classes}")
     try:
         tensors = from_bytes(path.read_bytes())
     except SafetensorError as error:
         raise InputError(f"{path}: no safetensors file ({error})") from error
+    if settings["model"]["head_layers"] > len(tensors):  # or building them would take for ever
+        raise InputError(f"{place}: model.head_layers {settings['model']['head_layers']}: {path.name} has not so many")
     try:
         with torch.device("meta"):  # shapes without memory
             network, _ = fedn.build(settings, len(classes))

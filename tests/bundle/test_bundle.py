@@ -17,6 +17,11 @@ from fedn_pipeline import cli, files
 from fedn_pipeline.bundle import layout, load
 from fedn_pipeline.files import InputError
 
+# One copy serves all examples, each of which puts back what it has changed.
+REPEATED = hypothesis_settings(
+    derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
 
 @pytest.fixture
 def copy(small, tmp_path):
@@ -49,6 +54,19 @@ def test_it_is_the_final_model_with_what_its_use_needs(name, request):
     assert bundle.settings["backbone"]["input_size"] == 48  # what the cache was computed with, not what is configured
     assert bundle.backbone == {"small": "blendshapes", "large": "resnet18"}[name]
     assert (bundle.weights is None) == (name == "small")
+
+
+@pytest.mark.parametrize(
+    "model, names, width",
+    [({"recognition": False}, [""], 1), ({"confidence_branch": True}, ["anger", "happiness", "objectness"], 3)],
+)
+def test_variants_of_the_network(tmp_path, model, names, width):
+    every = planted_results.settings(model=model)
+    found = planted_results.results(tmp_path, every=every)
+    assert cli.main(["bundle", str(found), "--settings", json.dumps(every)]) == 0
+    bundle = load.load(found / "bundle")
+    assert bundle.names == names and bundle.classes == names[:2]
+    assert bundle.network(planted_results.windows(bundle.settings))[1].shape == (2, 180, width)
 
 
 def test_its_quality_is_said_to_be_that_of_the_folds(small):
@@ -100,7 +118,7 @@ def test_a_bundle_of_another_backbone_replaces_all(small, large, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == [layout.DESCRIPTION, layout.DETECTOR]
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(REPEATED, max_examples=60)
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 7), st.sampled_from([layout.DESCRIPTION, layout.DETECTOR]))
 def test_a_flipped_bit_anywhere_is_refused(copy, place, bit, name):
     path = copy / name
@@ -108,10 +126,45 @@ def test_a_flipped_bit_anywhere_is_refused(copy, place, bit, name):
     data[int(place * len(data))] ^= 1 << bit
     sound = path.read_bytes()
     path.write_bytes(data)
+    files._sha256.cache_clear()  # the clock of the file system may be too coarse
     with pytest.raises(InputError, match=str(copy)):
         load.load(copy)
     path.write_bytes(sound)
+    files._sha256.cache_clear()
     load.describe(copy)
+
+
+def places(content, before=()):
+    """Where every value of a JSON object lies, as tuples of keys."""
+    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in items:
+        yield (*before, key)
+        yield from places(value, (*before, key))
+
+
+ODD = [None, True, 0, -1, 1, 7, 2**31, 2**70, 0.5, -1e300, "", "auto", "\0", [], [[]], {}, {"a": 1}]
+
+
+@hypothesis_settings(REPEATED, max_examples=40)
+@given(st.data())
+def test_whatever_its_author_wrote_it_is_a_bundle_or_refused(copy, data):
+    """Any value replaced by any other, with all sums right."""
+    sound = (copy / layout.DESCRIPTION).read_bytes()
+    *above, key = data.draw(st.sampled_from(list(places(load.describe(copy)))))
+
+    def change(content):
+        for name in above:
+            content = content[name]
+        content[key] = data.draw(st.sampled_from(ODD))
+
+    edited(copy, change)
+    try:
+        bundle = load.load(copy)
+        assert 0 <= bundle.threshold <= 1 and len(bundle.names) == len(bundle.classes) == 2
+    except InputError as refused:
+        assert "\n" not in str(refused) and str(copy) in str(refused)
+    finally:
+        (copy / layout.DESCRIPTION).write_bytes(sound)
 
 
 def test_a_flipped_bit_in_the_backbone_is_refused(large, tmp_path):

@@ -73,6 +73,7 @@ def test_nothing_to_learn_is_refused(planted, tmp_path):
         ({"folds": {"method": "classic"}}, "only FEDN's own networks become final models"),
         ({"backbone": {"name": "resnet18_demo_without_{photograph}"}}, "each fold has a backbone of its own"),
         ({"dataset": {"reader": "rehearsal"}}, "made up"),
+        ({"model": {"clip_features": True}}, "no I3D"),
         ({"run": {"experiments": ["chance"]}}, r"not among run\.experiments \(chance\)"),
     ],
 )

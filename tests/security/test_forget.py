@@ -88,6 +88,13 @@ def project(tmp_path, monkeypatch):
     _fold(results / "annotated/fedn/seed0/folds", "s3", ["s3"], ["s1", "s1_b"], rng)
     _fold(results / "annotated/by_age/seed0/folds", "young", ["s1", "s3"], ["s1.b"], rng)
     _fold(results / "annotated/by_video/seed0/folds", "old", ["s1_b"], ["s3"], rng)
+    of_all = results / "annotated/fedn/seed0/final", results / "bundle"
+    for path in (of_all[0] / "checkpoint.safetensors", of_all[1] / "detector.safetensors"):
+        files.write_text(path, "\2" + "\0" * 7 + "{}")
+    files.write_json(of_all[0] / "final.json", {"left_out": {"s1_b": "no face", "s3": "cut"}})
+    files.write_json(of_all[1] / "bundle.json", {})
+    files.write_text(results / "annotated/fedn/seed0/final/final.log", "WARNING: video s1\n")
+    files.write_text(results / "annotated/fedn/seed1/final/checkpoint.safetensors", "no final.json")
     unfinished = results / "annotated/fedn/seed1/folds/s10"
     files.write_text(unfinished / "checkpoint.safetensors", "no fold.json")
     files.write_text(results / "annotated/fedn/seed0/folds/s3/resume.safetensors", "a killed training")
@@ -173,6 +180,8 @@ def test_folds_keep_what_is_others(project):
     assert run() == 0
     assert not (folds / "fedn/seed0/folds/s1").exists() and not (folds / "by_video/seed0/folds/old").exists()
     assert not (folds / "fedn/seed1/folds/s10").exists() and not list(folds.rglob("resume.safetensors"))
+    assert not (folds / "fedn/seed1/final").exists() and not (folds / "fedn/seed0/final/final.log").exists()
+    assert files.read_json(folds / "fedn/seed0/final/final.json")["left_out"] == {"s3": "cut"}
     young = folds / "by_age/seed0/folds/young"
     roles, _ = predictions.read(young / "predictions.h5")
     assert {role: set(videos) for role, videos in roles.items()} == {"test": {"s3"}, "held_out": {"s1.b"}}
@@ -192,8 +201,11 @@ def test_models_are_listed_with_what_the_subject_was_in_them(project, capsys):
     for text in (dry, printed):
         assert "fedn/seed0/folds/s10/checkpoint.safetensors: trained on the subject" in text
         assert "fedn/seed0/folds/s3/checkpoint.safetensors: its threshold was chosen on the subject" in text
+        assert "fedn/seed0/final/checkpoint.safetensors: trained on the subject, as on all" in text
+        assert "bundle/detector.safetensors: trained on the subject, as on all" in text
+        assert "seed0/folds " in text and "seed0/final " in text and re.search(r"rm -r .*results/mine/bundle", text)
         assert "folds/s1/checkpoint" not in text and "young/checkpoint" not in text  # they left it out
-        assert "snakemake --cores all results/mine_table.csv" in text
+        assert "snakemake --cores all results/mine_table.csv results/mine/bundle/bundle.json" in text
     assert "data/mine/forgotten.txt keeps them out" in printed
     assert "release/s1.avi" in printed and "release/s1_b.avi" in printed  # the user's own, named and not touched
     assert (project / "release/s1.avi").is_file()

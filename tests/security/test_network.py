@@ -5,10 +5,14 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 from workflow.project import copied
 
+UNSEALED = get_context("forkserver")  # started by tests/conftest.py, before any test
+HANGS_S = 300  # no measure of speed: a process that waits for ever is a failure
 STRACE = shutil.which("strace")
 LANDMARKS = """
     import numpy as np, time
@@ -34,7 +38,8 @@ SOCKETS = """
 
 def python(text, *before):
     command = [*before, sys.executable, "-c", textwrap.dedent(text)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    with ProcessPoolExecutor(1, UNSEALED) as pool:
+        done = pool.submit(subprocess.run, command, capture_output=True, text=True, timeout=HANGS_S).result()
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 
@@ -52,7 +57,7 @@ def test_sealed_process_its_threads_and_children():
     text = textwrap.dedent(SOCKETS) + textwrap.dedent("""
         from fedn_pipeline.faces import offline
         go, found = threading.Event(), []
-        early = threading.Thread(target=lambda: (go.wait(), found.append(attempts())))
+        early = threading.Thread(target=lambda: (go.wait(), found.append(attempts())), daemon=True)
         early.start()
         assert attempts() == ["open", "open", "open"] and not offline.is_sealed()
         offline.seal()

@@ -107,6 +107,17 @@ def test_misspelt_key_is_refused(project):
     assert "unknown key `training.stpes`; did you mean `steps`?" in done.stdout + done.stderr
 
 
+def test_a_bundle_needs_one_more_training_and_a_row_of_the_table(project):
+    target = "results/demo_smallest/bundle/bundle.json"
+    assert planned(project, target) == {"final", "bundle"}
+    for experiment, why in (
+        ("fedn_by_photograph_strict", "each fold has a backbone of its own"),
+        ("multi_rate", "not among run.experiments"),
+    ):
+        done = run(project, target, "--dry-run", "--config", f"bundle={{experiment: {experiment}}}")
+        assert done.returncode != 0 and why in done.stdout + done.stderr
+
+
 ROWS = [
     *("fedn", "without_recognition", "fedn+cefl", "without_recognition+str"),
     *("str", "i3d", "confidence_branch", "multi_rate"),
