@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 from collections import Counter
+from importlib.util import find_spec
 
 import pytest
 import yaml
@@ -15,6 +16,10 @@ from workflow.project import REPOSITORY, copied, planned
 
 PROFILES = REPOSITORY / "workflow/profiles"
 CLUSTERS = ("generic", "kubernetes", "slurm")
+NO_PLUGIN = pytest.mark.skipif(
+    find_spec("snakemake_executor_plugin_slurm") is None,
+    reason="the extra `slurm` is not installed (.ci/run installs it last)",
+)
 OF_THE_CLUSTER = (
     "executor",
     "default-resources",
@@ -51,7 +56,7 @@ def profile(name):
     return ["--workflow-profile", str(PROFILES / name)]
 
 
-@pytest.mark.parametrize("name", ["default", *CLUSTERS])
+@pytest.mark.parametrize("name", ["default", "generic", "kubernetes", pytest.param("slurm", marks=NO_PLUGIN)])
 @pytest.mark.parametrize(
     "target", ["results/demo/annotated/fedn/seed0/folds/s01/detections.csv", "data/demo/features/resnet18_demo.h5"]
 )

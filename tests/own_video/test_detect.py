@@ -70,7 +70,7 @@ def test_what_it_writes(talk, bundle, tmp_path, capsys):
         assert one["scores"][one["emotion"]] == max(one["scores"].values()) == pytest.approx(one["confidence"])
     assert content["video"]["n_frames"] == N_FRAMES and content["missing"] == [] and content["times_s"] is None
     page = (folder / "index.html").read_text()
-    assert "http" not in page.replace("http://www.w3.org", "") and len(page) > 50_000  # the copy of the video is inside
+    assert "://" not in page.replace("http://www.w3.org", "") and len(page) > 50_000  # the copy of the video is inside
     assert not list((tmp_path / "seen").rglob("*.mp4")) and not list((tmp_path / "seen").rglob("*.sha256"))
     assert f"{len(table)} expressions: {folder / 'index.html'}" in capsys.readouterr().out
 
