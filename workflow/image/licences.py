@@ -30,6 +30,7 @@ STATED = {
     "packaging": "Apache-2.0 OR BSD-2-Clause",
     "pathspec": "MPL-2.0",
     "pycocotools": "BSD-2-Clause",
+    "pympi-ling": "MIT",
     "safetensors": "Apache-2.0",
     "scikit-image": "BSD-3-Clause",
     "scipy": "BSD-3-Clause",
