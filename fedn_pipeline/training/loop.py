@@ -16,7 +16,7 @@ from tqdm import tqdm
 from fedn_pipeline import compute
 from fedn_pipeline.files import InputError
 from fedn_pipeline.model import fedn, geometry
-from fedn_pipeline.training import losses, resume, targets, windows
+from fedn_pipeline.training import augmentation, losses, resume, targets, windows
 
 
 def prepare(videos, events, settings, generator=None):
@@ -100,6 +100,8 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
     batch = min(training["batch_size"], len(index))
     per_epoch = len(index) // batch
     n_steps = training["steps"] or training["epochs"] * per_epoch
+    n_rows = torch.from_numpy(videos.n_steps // videos.row_stride).to(device)
+    first = torch.cumsum(n_rows, 0) - n_rows  # of each video
 
     # 2. Network and optimiser.
     network, _ = fedn.build(settings, len(classes))
@@ -139,7 +141,10 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
         rate = learning_rate(step, n_steps, training)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss, parts = loss_of(index[chosen], videos.features, assigned.select(chosen))
+        features, rows = videos.features, index[chosen]
+        if training["feature_scale"] or training["feature_offset"]:
+            features, rows = augmentation.varied(features, rows, first, training, generator)
+        loss, parts = loss_of(rows, features, assigned.select(chosen))
         optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), training["gradient_norm"])

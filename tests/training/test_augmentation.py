@@ -1,0 +1,29 @@
+import numpy as np
+import torch
+
+from fedn_pipeline.training import augmentation
+
+
+def test_each_video_has_one_factor_and_offset_and_time_stays():
+    features = torch.arange(35.0).half().unsqueeze(1).repeat(1, 3) + 1
+    first = torch.tensor([0, 10, 30])
+    rows = torch.tensor([[2, 3, 4, 9], [12, 13, 14, 29], [5, 6, 7, 8]])  # of the first two videos
+    settings = {"feature_scale": 0.4, "feature_offset": 0.05}
+    varied, place = augmentation.varied(features, rows, first, settings, np.random.default_rng(0))
+    assert place.shape == rows.shape and varied.shape == (12, 3)
+    read = varied[place].double()
+    for windows in ((0, 2), (1,)):  # a straight line stays one, the same in all windows of a video
+        x = features[rows[list(windows)]].double().flatten(0, 1)
+        y = read[list(windows)].flatten(0, 1)
+        for value in range(3):
+            slope, offset = np.polyfit(x[:, value], y[:, value], 1)
+            np.testing.assert_allclose(y[:, value], slope * x[:, value] + offset, atol=1e-4)
+            assert abs(slope - 1) > 1e-3
+    assert not np.allclose(read[0, :, 0], read[0, :, 1])
+
+
+def test_nothing_changes_without_spread():
+    features, rows = torch.randn(35, 4).half(), torch.tensor([[1, 2, 3], [31, 31, 34]])
+    settings = {"feature_scale": 0, "feature_offset": 0}
+    varied, place = augmentation.varied(features, rows, torch.tensor([0, 10, 30]), settings, np.random.default_rng(0))
+    torch.testing.assert_close(varied[place], features[rows].float())
