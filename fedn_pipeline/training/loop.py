@@ -142,7 +142,7 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
         for group in optimizer.param_groups:
             group["lr"] = rate
         features, rows = videos.features, index[chosen]
-        if training["feature_scale"] or training["feature_offset"]:
+        if any(training[spread] for spread in augmentation.SPREADS):
             features, rows = augmentation.varied(features, rows, first, training, generator)
         loss, parts = loss_of(rows, features, assigned.select(chosen))
         optimizer.zero_grad()

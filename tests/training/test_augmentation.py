@@ -8,7 +8,7 @@ def test_each_video_has_one_factor_and_offset_and_time_stays():
     features = torch.arange(35.0).half().unsqueeze(1).repeat(1, 3) + 1
     first = torch.tensor([0, 10, 30])
     rows = torch.tensor([[2, 3, 4, 9], [12, 13, 14, 29], [5, 6, 7, 8]])  # of the first two videos
-    settings = {"feature_scale": 0.4, "feature_offset": 0.05}
+    settings = {"feature_scale": 0.4, "feature_offset": 0.05, "feature_noise": 0}
     varied, place = augmentation.varied(features, rows, first, settings, np.random.default_rng(0))
     assert place.shape == rows.shape and varied.shape == (12, 3)
     read = varied[place].double()
@@ -22,8 +22,16 @@ def test_each_video_has_one_factor_and_offset_and_time_stays():
     assert not np.allclose(read[0, :, 0], read[0, :, 1])
 
 
+def test_noise_differs_from_row_to_row():
+    features, rows = torch.zeros(35, 4).half(), torch.tensor([[1, 2, 3], [2, 3, 4]])
+    settings = {"feature_scale": 0, "feature_offset": 0, "feature_noise": 0.1}
+    varied, place = augmentation.varied(features, rows, torch.tensor([0, 10, 30]), settings, np.random.default_rng(0))
+    assert len(varied) == 4 and len(torch.unique(varied)) == 16
+    torch.testing.assert_close(varied[place][0, 1], varied[place][1, 0])  # a row that two windows read is one
+
+
 def test_nothing_changes_without_spread():
     features, rows = torch.randn(35, 4).half(), torch.tensor([[1, 2, 3], [31, 31, 34]])
-    settings = {"feature_scale": 0, "feature_offset": 0}
+    settings = {"feature_scale": 0, "feature_offset": 0, "feature_noise": 0}
     varied, place = augmentation.varied(features, rows, torch.tensor([0, 10, 30]), settings, np.random.default_rng(0))
     torch.testing.assert_close(varied[place], features[rows].float())
