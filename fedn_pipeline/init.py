@@ -160,6 +160,7 @@ def _text(folder, videos, experiments, recognition, sections):
 # Every key, its default and its meaning: fedn_pipeline/config.schema.yaml. Yours to edit.
 run:
   experiments: {_flow(experiments)} # rows of the table, files of config/experiments/
+bundle: {_flow({"experiment": experiments[0]})} # whose model becomes results/NAME/bundle (docs/bundles.md)
 dataset:
   reader: custom
   root: {_flow(str(folder))} # your videos; a relative path starts where Snakemake runs

@@ -6,7 +6,7 @@ from workflow.project import copied, planned, snakemake
 
 from fedn_pipeline import cli
 
-TABLE = "results/custom_table.csv"
+TABLE, BUNDLE = "results/custom_table.csv", "results/custom/bundle/bundle.json"
 
 
 def test_init_and_an_edited_file_of_elan(tmp_path, monkeypatch):
@@ -20,6 +20,7 @@ def test_init_and_an_edited_file_of_elan(tmp_path, monkeypatch):
     snakemake(project, "data/custom/events.csv")
     rules = planned(project, TABLE)
     assert {"faces", "features", "folds", "detections", "reference", "results"} <= rules and "dataset" not in rules
+    assert {"final", "bundle"} <= planned(project, BUNDLE)  # of the row that init has chosen
     path = project / "own/ben/ben.eaf"
     path.write_text(path.read_text(encoding="utf-8").replace('"100"', '"200"'), encoding="utf-8")
     assert planned(project, "data/custom/events.csv") == {"dataset"}
