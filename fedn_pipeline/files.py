@@ -26,12 +26,32 @@ class InputError(Exception):
     """Bad input: the message names file, place and rule. The command line prints it alone and exits with 2."""
 
 
+class Unwritable(InputError):
+    """An output cannot be written, whatever the input."""
+
+
 @contextmanager
 def whole(path, checksum=True):
     """Give a temporary path beside `path` (same suffix); put it in its place only if the block succeeds.
 
     `checksum=False` is for figures and pages, which nothing computes with, and for the demo's thousands of stills.
-    Raises InputError naming the file and the cause if it cannot be written (disk full, read-only, no permission).
+    Raises Unwritable naming the file and the cause if it cannot be written (disk full, read-only, no permission).
+    """
+    path = Path(path)
+    with scratch(path) as partial:
+        yield partial
+        os.chmod(partial, 0o666 & ~_umask())  # some writers (safetensors) make files that only their owner can read
+        if checksum:
+            _settle(partial, path)
+        else:
+            os.replace(partial, path)
+
+
+@contextmanager
+def scratch(path):
+    """Give a temporary path beside `path` (same suffix) whose file is gone after the block. Unwritable as `whole`.
+
+    What a killed process leaves, the next writer into that folder deletes.
     """
     path = Path(path)
     host = re.sub(r"[^A-Za-z0-9.]", "", socket.gethostname())
@@ -40,18 +60,13 @@ def whole(path, checksum=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent, host)
         yield partial
-        os.chmod(partial, 0o666 & ~_umask())  # some writers (safetensors) make files that only their owner can read
-        if checksum:
-            _settle(partial, path)
-        else:
-            os.replace(partial, path)
     except InputError:
         raise
     except Exception as error:
         cause = _unwritable(error, path.parent)
         if cause is None:
             raise
-        raise InputError(f"{path}: cannot be written: {cause}; nothing of it was kept") from error
+        raise Unwritable(f"{path}: cannot be written: {cause}; nothing of it was kept") from error
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):
             partial.unlink()

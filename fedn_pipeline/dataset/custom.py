@@ -93,6 +93,18 @@ def videos_in(root, settings):
     return pd.DataFrame(rows, columns=["video_id", "source", "n_frames", "fps"])
 
 
+def files_in(root, but):
+    """`[(video_id, path below the root)]` of the video files below a folder, named as `read` names them, by path.
+
+    None below the folder `but`, if that lies inside `root`. No name is refused here, and some may be there twice.
+    """
+    inside = root.resolve() in but.resolve().parents
+    found = _discovered(root, [])[0]
+    found = [item for item in found if not (inside and but.resolve() in (root / item.path).resolve().parents)]
+    named = _unique(found, root, release.Problems(strict=False))
+    return [(item.video_id, item.path) for item in named if item.kind == "video"]
+
+
 def _names(found):
     names = custom_tables.Names()
     for item in found:

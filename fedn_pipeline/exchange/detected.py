@@ -9,7 +9,7 @@ from fedn_pipeline.dataset import tables
 from fedn_pipeline.exchange import clock
 from fedn_pipeline.exchange.spans import Clip, Span
 from fedn_pipeline.files import InputError
-from fedn_pipeline.own_video.layout import JSON
+from fedn_pipeline.own_video.layout import JSON, SUMMARY
 
 VIDEO_KEYS = {"id": str, "file": str, "n_frames": int, "fps": (int, float)}
 DETECTION_KEYS = {"onset": int, "offset": int, "emotion": str, "confidence": (int, float), "kept": bool}
@@ -34,10 +34,21 @@ def read_folder(folder, threshold=None):
 
 
 def documents_in(place):
-    """The detections.json of a folder that `detect` wrote, for all videos or one; the file itself of a file."""
+    """The detections.json of a folder that `detect` wrote, for all videos or one; the file itself of a file.
+
+    Of a folder for all, those of its last call, which summary.json names. Raises InputError.
+    """
     if place.is_file():
         return [place]
-    return [place / JSON] if (place / JSON).is_file() else sorted(place.glob(f"*/{JSON}"))
+    if (place / JSON).is_file():
+        return [place / JSON]
+    summary = files.read_json(place / SUMMARY) if (place / SUMMARY).is_file() else None
+    if not (isinstance(summary, dict) and {*summary} == {"videos", "failed"}):  # none, or somebody else's
+        return sorted(place.glob(f"*/{JSON}"))
+    odd = [name for name in summary["videos"] if not (isinstance(name, str) and tables.SAFE_NAME.fullmatch(name))]
+    if odd:
+        raise InputError(f"{place / SUMMARY}: videos: {odd[0]!r} is no name of a video")
+    return [place / name / JSON for name in summary["videos"]]
 
 
 def is_ours(document):

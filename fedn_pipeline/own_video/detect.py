@@ -4,9 +4,7 @@ The numbers are those of the stages faces, features, folds and detections; only 
 in between (stream.py).
 """
 
-import tempfile
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +16,7 @@ from fedn_pipeline.faces import align, alignment, following, gaps, landmarks
 from fedn_pipeline.faces.crops import CROPS_SUFFIX
 from fedn_pipeline.model.outputs import OBJECTNESS
 from fedn_pipeline.own_video import embedding, keepsakes, people, stream
-from fedn_pipeline.own_video.layout import CSV, JSON, PAGE
+from fedn_pipeline.own_video.layout import CSV, JSON, PAGE, shown
 from fedn_pipeline.report.timeline import highest
 from fedn_pipeline.training import data
 from fedn_pipeline.training.fold import raw_predictions
@@ -28,20 +26,22 @@ CURVE_EVERY = 3  # steps of the 30 fps axis between two values of the confidence
 BOX_EVERY = 5  # frames between two boxes of the person
 
 
-def run(path, video_id, bundle, folder, settings, person=people.LARGEST, crops=False, progress=True):
+def run(path, video_id, bundle, folder, settings, person=people.LARGEST, crops=False, progress=True, name=None):
     """Detect in the video file `path`, write the three files into `folder`; returns what detections.json holds.
 
     `crops`: also the files of the stage faces, in a second pass. `settings` is section `detect`; its `threshold` (None:
-    the bundle's) decides what is kept. Raises InputError for a file that cannot be decoded; a video without a face is
-    none: its table is empty, and a warning says so.
+    the bundle's) decides what is kept. `name`: how the file is called in what is written (default: its name). Raises
+    InputError for a file that cannot be decoded, Unwritable (an InputError) where `folder` cannot be written; a video
+    without a face is no error: its table is empty, and a warning says so.
     """
     faces = bundle.settings["faces"]
     with (
-        tempfile.TemporaryDirectory() as scratch,
+        files.scratch(folder / "proxy.mp4") as proxy_path,
         embedding.OPENERS[bundle.backbone](bundle) as (embed, finish, width),
         keepsakes.Faces(settings["face_size"]) as kept,
     ):
-        proxy_path = Path(scratch) / "proxy.mp4"
+        for earlier in (CSV, JSON, PAGE):
+            (folder / earlier).unlink(missing_ok=True)
         copy = partial(keepsakes.Proxy, proxy_path, settings)
         watched = stream.watch(path, faces, embed, kept, copy, progress)
         everybody = people.notable(following.people(watched.linker, faces))
@@ -50,10 +50,9 @@ def run(path, video_id, bundle, folder, settings, person=people.LARGEST, crops=F
         absent = absences(followed.faces, watched.info.fps, faces["max_gap_s"])
         features, valid = features_of(watched, chain or [], absent, width, finish)
         found = _found(bundle, features, valid, watched.axis, settings["threshold"])
-        content = _content(path, video_id, bundle, watched, followed, absent, found)
+        content = _content(name or shown(path.name), video_id, bundle, watched, followed, absent, found)
         content["person"] = {"n_people": len(everybody), "chosen": person, "boxes": _boxes(followed.faces)}
         thumbnails = {one["apex"]: kept.nearest(chain or [], one["apex"]) for one in content["detections"]}
-        folder.mkdir(parents=True, exist_ok=True)
         table = pd.DataFrame(rows(content), columns=columns(bundle.classes))
         files.write_csv(folder / CSV, table, float_format=None, checksum=False)  # people carry these files elsewhere
         files.write_json(folder / JSON, content, checksum=False)
@@ -121,7 +120,7 @@ def _found(bundle, features, valid, axis, threshold):
     onset, offset = candidates.frames(axis.from_steps(spans), axis.n_frames)
     onset_s, offset_s = axis.seconds(onset, offset)
     scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
-    apexes = [apex(features, span, axis) for span in spans]
+    apexes = [apex(features, valid, span, axis) for span in spans]
     named = [(number, name) for number, name in enumerate(bundle.names) if name not in ("", OBJECTNESS)]
     detections = [
         {
@@ -145,14 +144,19 @@ def _found(bundle, features, valid, axis, threshold):
     }
 
 
-def apex(features, span, axis):
-    """The frame in a span of steps whose features, smoothed over three steps, are farthest from those at its ends."""
+def apex(features, valid, span, axis):
+    """The frame in a span of steps whose features, smoothed over three steps, are farthest from those at its ends.
+
+    Steps without a face (`valid` is False) are passed over, unless there are no others.
+    """
     start, end = int(span[0]), max(int(span[0]) + 1, int(np.ceil(span[1])))
-    inside = features[start : min(end, len(features))].astype(np.float64)
+    steps = np.arange(start, min(end, len(features)))
+    steps = steps[valid[steps]] if valid[steps].any() else steps
+    inside = features[steps].astype(np.float64)
     padded = np.pad(inside, ((1, 1), (0, 0)), mode="edge")
     inside = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
     far = np.linalg.norm(inside - inside[0], axis=1) + np.linalg.norm(inside - inside[-1], axis=1)
-    return axis.source_frames()[start + int(np.argmax(far))]
+    return axis.source_frames()[steps[np.argmax(far)]]
 
 
 def _model(bundle):
@@ -175,10 +179,10 @@ def _boxes(faces):
     return {"every": BOX_EVERY, "xywh": boxes}
 
 
-def _content(path, video_id, bundle, watched, followed, absent, found):
+def _content(name, video_id, bundle, watched, followed, absent, found):
     """What detections.json holds (docs/viewer.md), but for the person."""
     info, axis = watched.info, watched.axis
-    warnings = info.warnings()
+    warnings = [*info.warnings(), *getattr(axis, "warnings", ())]
     if not any(followed.faces):
         warnings.append("no face was found in any frame")
     if followed.n_several:
@@ -187,7 +191,7 @@ def _content(path, video_id, bundle, watched, followed, absent, found):
         "version": __version__,
         "video": {
             "id": video_id,
-            "file": path.name,
+            "file": name,
             "n_frames": info.n_frames,
             "fps": info.fps,
             "width": info.width,
@@ -199,6 +203,7 @@ def _content(path, video_id, bundle, watched, followed, absent, found):
         "model": _model(bundle),
         "classes": [name for name in bundle.classes if name],
         "missing": [[start, end - 1] for start, end in absent],
+        "missing_s": [[round(float(axis.edges_s[k]), 6) for k in run] for run in absent],
         "warnings": warnings,
         **found,
     }

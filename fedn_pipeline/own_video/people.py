@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fedn_pipeline.faces.following import weight
 from fedn_pipeline.files import InputError
 
 LARGEST, LEFT, RIGHT = "largest", "left", "right"
@@ -10,8 +11,7 @@ SMALLEST_SHARE = 0.05  # of the largest one's area over time: less is a face tha
 
 def notable(people):
     """Those of `people` (lists of tracks, the weightiest first) who may be chosen, in this order."""
-    weights = [sum(track.weight for track in chain) for chain in people]
-    return [chain for chain, weight in zip(people, weights, strict=True) if weight >= SMALLEST_SHARE * weights[0]]
+    return [chain for chain in people if weight(chain) >= SMALLEST_SHARE * weight(people[0])]
 
 
 def check(which):

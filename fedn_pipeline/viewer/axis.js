@@ -2,10 +2,10 @@
 // Frames and seconds of the source; elements of the page. Frame k is shown from start(k) to end(k).
 
 function makeAxis({ video, times_s: times }) {
-  const { n_frames: count, fps } = video;
+  const { n_frames: count, fps, duration_s: length } = video;
   const last = Math.max(count - 1, 0);
   const start = times ? (k) => times[k] : (k) => k / fps;
-  const end = times ? (k) => (k < last ? times[k + 1] : times[last] + 1 / fps) : (k) => (k + 1) / fps;
+  const end = times ? (k) => (k < last ? times[k + 1] : length) : (k) => (k + 1) / fps;
   const clamp = (k) => Math.min(Math.max(Math.round(k), 0), last);
   const at = (t) => { // the frame shown at t seconds
     if (!times) return Math.min(Math.max(Math.floor(t * fps + 1e-6), 0), last);

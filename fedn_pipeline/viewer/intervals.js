@@ -85,7 +85,9 @@ function makeStore(data, axis) {
     // Replaces all intervals by those of an events.csv (an edit that undo takes back); says what was read.
     load(text) {
       const table = readTable(text);
-      const names = new Set([data.video.id, data.video.file, data.video.file.replace(/\.[^.]*$/, "")]);
+      const { id, file } = data.video;
+      const paths = [file, file.split("/").pop()]; // below the folder of the videos, and the name alone
+      const names = new Set([id, ...paths, ...paths.map((path) => path.replace(/\.[^.]*$/, ""))]);
       const inSeconds = table.header.includes("onset_s");
       const mine = table.rows.filter((row) => names.has(row.video_id));
       const read = mine.map((row) => ({ ...fromRow(row, axis, inSeconds), id: nextId++ })).map((item) => {

@@ -72,7 +72,7 @@ def write_index(path, entries):
     """Write the index of a folder, one row per entry in the order given.
 
     entries: dictionaries `{"name": the video's name, "page": path of its page relative to the index, "data": as for
-    write}`, or `{"name": ..., "failure": why it could not be read}`. Raises InputError if it cannot be written.
+    write}`, or `{"name": ..., "failure": why it could not be used}`. Raises InputError if it cannot be written.
     """
     shown = [entry["data"] for entry in entries if "failure" not in entry]
     by_emotion = colours([name for data in shown for name in data["classes"]])
@@ -126,7 +126,7 @@ def _summary(entries):
     failed = sum("failure" in entry for entry in entries)
     found = sum(len(_kept(entry["data"])) for entry in entries if "failure" not in entry)
     text = f"{_count(len(entries), 'video')}, {_count(found, 'expression')} found"
-    return text + (f"; {_count(failed, 'video')} could not be read" if failed else "")
+    return text + (f"; {_count(failed, 'video')} could not be used" if failed else "")
 
 
 def _count(n, thing):
@@ -141,7 +141,7 @@ def _row(entry, by_emotion):
     """One video of the index: name, duration, number, its detections on a bar, and what to know about it."""
     name = escape(entry["name"])
     if "failure" in entry:
-        failure = f"could not be read: {escape(entry['failure'])}"
+        failure = f"could not be used: {escape(entry['failure'])}"
         return f'<tr class="failed"><th scope="row">{name}</th><td colspan="3"></td><td class="bad">{failure}</td></tr>'
     data = entry["data"]
     notes = "".join(f"<p>{escape(warning)}</p>" for warning in data["warnings"])
@@ -161,13 +161,14 @@ def _clock(seconds):
 
 def _bar(data, by_emotion):
     """The kept detections over the video's whole length as an SVG, 1000 units wide; frames without a face in grey."""
-    n_frames, duration_s = max(data["video"]["n_frames"], 1), data["video"]["duration_s"] or 1
-    spans = [(first / n_frames, (last + 1) / n_frames, None) for first, last in data["missing"]]
-    spans += [(d["onset_s"] / duration_s, d["offset_s"] / duration_s, d["emotion"]) for d in _kept(data)]
+    duration_s = data["video"]["duration_s"] or 1
+    spans = [(start_s, end_s, None) for start_s, end_s in data["missing_s"]]
+    spans += [(one["onset_s"], one["offset_s"], one["emotion"]) for one in _kept(data)]
+    scale = 1000 / duration_s
     drawn = "".join(
-        f'<rect x="{1000 * start:.2f}" width="{max(1000 * (end - start), 4):.2f}" y="0" height="20" '
+        f'<rect x="{scale * start_s:.2f}" width="{max(scale * (end_s - start_s), 4):.2f}" y="0" height="20" '
         + ('class="missing"/>' if emotion is None else f'fill="{by_emotion.get(emotion, COLOURS[0])}"/>')
-        for start, end, emotion in spans
+        for start_s, end_s, emotion in spans
     )
     described = f"{len(_kept(data))} expressions over {_clock(duration_s)}"
     return f'<svg viewBox="0 0 1000 20" preserveAspectRatio="none" role="img" aria-label="{described}">{drawn}</svg>'

@@ -92,14 +92,14 @@ def test_a_bad_video_does_not_stop_the_others(talk, bundle, tmp_path, capsys):
     film(folder / "empty.mp4", [np.full((120, 160, 3), 90, dtype=np.uint8)] * 12)
     assert cli.main(["detect", str(folder), "--model", str(bundle), "--out", str(tmp_path / "seen")]) == 1
     said = capsys.readouterr().err
-    assert said.count("bad.avi: cannot be read as a video") == 2 and "1 of 3 videos could not be read" in said
+    assert said.count("bad.avi: cannot be read as a video") == 2 and "1 of 3 videos could not be used" in said
     assert "empty.mp4: no face was found in any frame" in said
     summary = json.loads((tmp_path / "seen/summary.json").read_text())
     assert summary["videos"] == ["good", "empty"] and list(summary["failed"]) == [str(folder / "bad.avi")]
     nobody = json.loads((tmp_path / "seen/empty/detections.json").read_text())
     assert nobody["detections"] == [] and nobody["missing"] == [[0, 11]]
     assert pd.read_csv(tmp_path / "seen/empty/detections.csv").empty
-    assert "bad.avi" in (tmp_path / "seen/index.html").read_text()
+    assert "bad.avi" in (tmp_path / "seen/index.html").read_text() and not (tmp_path / "seen/bad").exists()
 
 
 def test_the_person_can_be_chosen(woman, man, bundle, tmp_path):

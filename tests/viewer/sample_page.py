@@ -40,7 +40,7 @@ def results(file="talk.mp4", n_frames=N_FRAMES, fps=FPS, detections=None, **chan
         middle, half = found["apex"] / fps, (found["offset"] + 1 - found["onset"]) / fps / 2
         bump = np.exp(-(((np.arange(n) * every_s - middle) / half) ** 2))
         confidence = np.maximum(confidence, found["confidence"] * bump)
-    return {
+    content = {
         "version": "0.1.0",
         "video": {
             "id": file.rpartition(".")[0],
@@ -71,6 +71,8 @@ def results(file="talk.mp4", n_frames=N_FRAMES, fps=FPS, detections=None, **chan
         "warnings": [],
         "detections": detections,
     } | changes
+    content["missing_s"] = [[first / fps, (last + 1) / fps] for first, last in content["missing"]]
+    return content
 
 
 def no_face():

@@ -134,8 +134,8 @@ def test_the_index_links_counts_and_names_failures(tmp_path):
     links = [has["href"] for tag, has, _ in elements.found if tag == "a"]
     assert links == ["%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E.mp4.html", "empty.html"]
     assert elements.of("a") == [EVIL, "empty.mp4"]
-    assert "3 videos, 2 expressions found; 1 video could not be read" in text
-    assert elements.of("td", **{"class": "bad"}) == ["could not be read: no video stream: <b>"]
+    assert "3 videos, 2 expressions found; 1 video could not be used" in text
+    assert elements.of("td", **{"class": "bad"}) == ["could not be used: no video stream: <b>"]
     assert [warning for warning in elements.of("p") if warning in HOSTILE] == HOSTILE
     kept = [has for tag, has, _ in elements.found if tag == "rect" and "x" in has and "fill" in has]
     assert [(rect["x"], rect["width"]) for rect in kept] == [("100.00", "150.00"), ("666.67", "216.67")]
