@@ -2,6 +2,9 @@
 
 from fedn_pipeline.files import InputError
 
+ALIGNER = "builtin"
+OTHER_ALIGNER = f"`detect` aligns faces by the one that is {ALIGNER}, so the model would see others than it learnt from"
+
 
 def check_final(experiment, every):
     """Raise InputError if no final model can be trained of an experiment, whose settings are `every`."""
@@ -20,6 +23,8 @@ def check_bundle(experiment, every):
     check_final(experiment, every)
     if every["dataset"]["reader"] == "rehearsal":
         raise InputError(f"{experiment}: a rehearsal's features are made up: nothing of it is a model")
+    if every["faces"]["aligner"] != ALIGNER:
+        raise InputError(f"{experiment}: faces.aligner {every['faces']['aligner']}: {OTHER_ALIGNER}")
     if every["model"]["clip_features"]:
         raise InputError(f"{experiment}: model.clip_features: a bundle carries a ResNet18 or nothing, no I3D")
     if experiment not in every["run"]["experiments"]:

@@ -7,6 +7,8 @@ byte anywhere is told wherever the folder has been carried. No torch.
 import hashlib
 import json
 
+import jsonschema
+
 FORMAT = 1  # raised when a reader of before would misread a bundle
 DESCRIPTION, DETECTOR, BACKBONE = "bundle.json", "detector.safetensors", "backbone.safetensors"
 SETTINGS = {  # section: its keys that inference needs, None for all of them
@@ -24,6 +26,10 @@ _TEXT, _NUMBER, _COUNT = {"type": "string"}, {"type": "number"}, {"type": "integ
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _HASH = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _METRIC = {"type": ["number", "null"]}
+# An emotion comes to stand in tables and on terminals: no control characters, and no formula of a spreadsheet.
+_WORDS = {"type": "array", "minItems": 1, "uniqueItems": True, "items": {
+    "type": "string", "pattern": r"^(?![=+@-])[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]*\Z",
+}}  # fmt: skip
 
 
 def _exactly(properties):
@@ -47,8 +53,8 @@ SCHEMA = _exactly({
     }),
     "training": _TEXT,
     "seed": _COUNT,
-    "classes": {"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},
-    "names": {"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},  # of the logits
+    "classes": _WORDS,
+    "names": _WORDS,  # of the logits
     "settings": _exactly({section: {"type": "object"} for section in SETTINGS}),
     "threshold": _exactly({
         "value": _SHARE, "of_folds": {"type": "array", "items": _SHARE, "minItems": 1}, "chosen": _TEXT,
@@ -65,6 +71,12 @@ SCHEMA = _exactly({
     "files": _each(_HASH),
     "checksum": _HASH,
 })  # fmt: skip
+
+
+def fault(content):
+    """What is wrong with a description by SCHEMA, in words; None if nothing is."""
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(SCHEMA).iter_errors(content))
+    return error and f"`{'.'.join(map(str, error.absolute_path))}`: {error.message}"
 
 
 def text(content):

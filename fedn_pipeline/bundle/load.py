@@ -8,13 +8,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import jsonschema
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 
 from fedn_pipeline import config, files
-from fedn_pipeline.bundle import layout
+from fedn_pipeline.bundle import choice, layout
 from fedn_pipeline.faces.landmarks import TASK_SHA256
 from fedn_pipeline.features import backbone, blendshapes
 from fedn_pipeline.files import InputError
@@ -57,6 +56,8 @@ def load(folder):
         settings = config.validate(content["settings"], where=f"{place}: settings")
     except InputError as error:
         raise InputError("; ".join(str(error).splitlines())) from error
+    if settings["faces"]["aligner"] != choice.ALIGNER:
+        raise InputError(f"{place}: faces.aligner {settings['faces']['aligner']}: {choice.OTHER_ALIGNER}")
     _check_backbone(folder, content, settings)
     detector = _detector(folder / layout.DETECTOR, content, settings)
     return Bundle(
@@ -83,9 +84,9 @@ def describe(folder):
         raise InputError(
             f"{path}: damaged or edited: it is not as it was written; copy the bundle again, or make it anew"
         )
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(layout.SCHEMA).iter_errors(content))
-    if error:
-        raise InputError(f"{path}: `{'.'.join(map(str, error.absolute_path))}`: {error.message}")
+    fault = layout.fault(content)
+    if fault:
+        raise InputError(f"{path}: {fault}")
     network = content["backbone"]["network"]
     if network not in FILES:
         raise InputError(f"{path}: unknown backbone `{network}`; known: {', '.join(FILES)}")

@@ -12,9 +12,11 @@ from safetensors.torch import save as to_bytes
 
 from fedn_pipeline import __version__, files, tensor_file
 from fedn_pipeline.bundle import choice, layout, words
+from fedn_pipeline.dataset import tables
 from fedn_pipeline.evaluation.metrics import COUNTS, METRICS
 from fedn_pipeline.features import backbone
 from fedn_pipeline.files import InputError, checked
+from fedn_pipeline.training import split
 
 
 def run(results, data, out, experiment, every):
@@ -39,7 +41,7 @@ def run(results, data, out, experiment, every):
         "experiment": experiment,
         **{name: final[name] for name in ("learnt_from", "training", "seed", "classes", "names")},
         "settings": settings,
-        "threshold": _threshold(run_folder / "folds", final, every["evaluation"]["iou"]),
+        "threshold": _threshold(run_folder / "folds", _groups(data / "videos.csv", every["folds"]), final, every),
         "quality": {
             "of": words.quality(every["folds"]),
             "group": every["folds"]["group"],
@@ -54,6 +56,9 @@ def run(results, data, out, experiment, every):
         "backbone": used,
         "licence": every["bundle"]["licence"] or words.licence(reader, used["network"], used["origin"], initial),
     }
+    fault = layout.fault(content | {"files": {}, "checksum": "0" * 64})  # those are known when all is written
+    if fault:
+        raise InputError(f"{run_folder / 'final/final.json'}: cannot become a bundle: {fault}")
     weights = _weights(final, data) if used["network"] == layout.RESNET18 else None
     _put(out, content, tensors, weights)
 
@@ -108,20 +113,29 @@ def _number(cell):
     return None if pd.isna(cell) else float(cell)
 
 
-def _threshold(folder, final, iou):
-    """Median of the thresholds of the folds, which must have seen the final model's features."""
-    paths = sorted(folder.glob("*/threshold.json"))
-    if not paths:
-        raise InputError(f"{folder}: no fold with a threshold.json, so that the model has no threshold")
+def _groups(path, folds):
+    """The held-out groups of the data set as it is now: beside their folds may lie folds of earlier ones."""
+    return split.groups(tables.read_videos(path), folds["group"], folds["held_out"])
+
+
+def _threshold(folder, groups, final, every):
+    """Median of the thresholds of the groups' folds, which must have seen the final model's features."""
+    paths = [folder / group / "threshold.json" for group in groups]
     for path in paths:
+        if not path.is_file():
+            raise InputError(f"{path}: missing, so that the model's threshold is not known; {_make(path)}")
         found = files.read_json(path.with_name("fold.json"))["weights_sha256"]
         if found != final["weights_sha256"]:
             raise InputError(
                 f"{path.parent}: its fold has seen features of other weights ({found[:8]}) than the final model "
                 f"({final['weights_sha256'][:8]}): run both again"
             )
-    values = sorted(float(files.read_json(path)["threshold"]) for path in paths)
-    return {"value": statistics.median(values), "of_folds": values, "chosen": words.THRESHOLD.format(iou=iou)}
+    values, iou = sorted(float(files.read_json(path)["threshold"]) for path in paths), every["evaluation"]["iou"]
+    return {
+        "value": statistics.median(values),
+        "of_folds": values,
+        "chosen": words.THRESHOLD.format(iou=iou),
+    }
 
 
 def _weights(final, data):

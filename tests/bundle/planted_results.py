@@ -7,6 +7,7 @@ from torchvision.models import resnet18
 from training.test_fold import planted
 
 from fedn_pipeline import config, files, tensor_file
+from fedn_pipeline.dataset import tables
 from fedn_pipeline.evaluation.metrics import COUNTS, METRICS
 from fedn_pipeline.faces.landmarks import TASK_SHA256
 from fedn_pipeline.features import blendshapes, cache
@@ -66,6 +67,7 @@ def results(folder, backbone="blendshapes", every=None):
         weights_sha256 = files.sha256(path)
     videos, events, cached = features(data / "features", backbone, weights_sha256)
     run = folder / "results/mine/annotated/fedn/seed0"
+    tables.write_videos(data / "videos.csv", videos)
     final.run(videos, events, events[:0], cached, run / "final", every, 0)
     for name, threshold in THRESHOLDS.items():
         files.write_json(run / f"folds/{name}/threshold.json", {"threshold": threshold, "chosen_on": ["v0"]})

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from fedn_pipeline import cli, files
-from fedn_pipeline.bundle import layout, load
+from fedn_pipeline.bundle import choice, layout, load
 from fedn_pipeline.files import InputError
 
 # One copy serves all examples, each of which puts back what it has changed.
@@ -63,7 +63,8 @@ def test_it_is_the_final_model_with_what_its_use_needs(name, request):
 def test_variants_of_the_network(tmp_path, model, names, width):
     every = planted_results.settings(model=model)
     found = planted_results.results(tmp_path, every=every)
-    assert cli.main(["bundle", str(found), "--settings", json.dumps(every)]) == 0
+    given = ["--settings", json.dumps(every), "--data", str(tmp_path / "data/mine")]
+    assert cli.main(["bundle", str(found), *given]) == 0
     bundle = load.load(found / "bundle")
     assert bundle.names == names and bundle.classes == names[:2]
     assert bundle.network(planted_results.windows(bundle.settings))[1].shape == (2, 180, width)
@@ -88,7 +89,7 @@ def test_it_names_no_person_and_no_path(small, large):
 
 
 def test_the_same_results_give_the_same_bytes(small, tmp_path):
-    given = ["--settings", json.dumps(planted_results.settings()), "--data", str(small.parents[1] / "data/mine")]
+    given = ["--settings", json.dumps(planted_results.settings()), "--data", str(small.parents[2] / "data/mine")]
     assert cli.main(["bundle", str(small.parent), *given, "--out", str(tmp_path / "again")]) == 0
     names = sorted(path.name for path in small.iterdir())
     assert names == [layout.DESCRIPTION, layout.DETECTOR]
@@ -103,7 +104,17 @@ def test_settings_by_hand_are_those_of_the_configuration(small, tmp_path, capsys
     (tmp_path / "datasets/mine.yaml").write_text("bundle: {licence: ours}\nbackbone: {name: blendshapes}\n")
     (tmp_path / "experiments/fedn.yaml").write_text("model: {embedding: 256}\n")
     (tmp_path / "experiments/chance.yaml").write_text("folds: {method: chance}\n")
-    given = ["bundle", str(small.parent), "--config", str(tmp_path), "--out", str(tmp_path / "out")]
+    data = small.parents[2] / "data/mine"
+    given = [
+        "bundle",
+        str(small.parent),
+        "--config",
+        str(tmp_path),
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert cli.main(given) == 0
     bundle = load.load(tmp_path / "out")
     assert bundle.description["licence"] == "ours" and bundle.settings["model"]["embedding"] == 32
@@ -113,7 +124,8 @@ def test_settings_by_hand_are_those_of_the_configuration(small, tmp_path, capsys
 
 def test_a_bundle_of_another_backbone_replaces_all(small, large, tmp_path):
     out = shutil.copytree(large, tmp_path / "out")
-    given = ["--settings", json.dumps(planted_results.settings()), "--out", str(out)]
+    data = small.parents[2] / "data/mine"
+    given = ["--settings", json.dumps(planted_results.settings()), "--data", str(data), "--out", str(out)]
     assert cli.main(["bundle", str(small.parent), *given]) == 0
     assert sorted(path.name for path in out.iterdir()) == [layout.DESCRIPTION, layout.DETECTOR]
 
@@ -201,6 +213,11 @@ CHANGES = {
     "backbone": (lambda said: said["backbone"].update(network="vit"), "unknown backbone `vit`"),
     "landmarks": (lambda said: said["backbone"].update(sha256="0" * 64), r"another landmark model \(00000000\)"),
     "files": (lambda said: said["files"].update({"../x": "0" * 64}), r"lists \['\.\./x', 'detector"),
+    "formula": (lambda said: said.update(classes=["=1+1", "b"]), r"`classes\.0`: '=1\+1' does not match"),
+    "terminal": (lambda said: said.update(classes=["a", "b\x1b[2J"]), r"`classes\.1`: 'b\\x1b\[2J' does not match"),
+    "line": (lambda said: said.update(names=["a", "b\n"]), r"`names\.1`: 'b\\n' does not match"),
+    "aligner": (lambda said: said["settings"]["faces"].update(aligner="openface"), r"faces\.aligner openface: "),
+    "hour": (lambda said: said["settings"]["faces"].update(max_gap_s=3600), "3600 is greater than the maximum of 60"),
     "no files": (lambda said: said["files"].clear(), r"lists \[\]"),
 }  # fmt: skip
 
@@ -246,10 +263,13 @@ def test_what_is_missing_for_a_bundle_is_named_with_its_command(tmp_path, capsys
         assert words in printed and printed.count("\n") == 1
 
     run = found / "annotated/fedn/seed0"
+    files.write_json(run / "folds/left/threshold.json", {"threshold": 1})  # of somebody who is no longer in videos.csv
+    assert cli.main(["bundle", str(found), *given]) == 0
+    assert load.load(found / "bundle").description["threshold"]["of_folds"] == [0.2, 0.3, 0.5]
     files.write_json(run / "folds/p1/fold.json", {"weights_sha256": "f" * 64, "test_videos": ["v1"]})
     refused("p1: its fold has seen features of other weights (ffffffff) than the final model")
-    shutil.rmtree(run / "folds")
-    refused("no fold with a threshold.json")
+    shutil.rmtree(run / "folds/p1")
+    refused("p1/threshold.json: missing, so that the model's threshold is not known; to make it: snakemake")
     table = tmp_path / "results/mine_table.csv"
     files.write_csv(table, planted_results.table.results_table([planted_results.row("classic")]))
     refused("no row of `fedn` with numbers")
@@ -257,3 +277,9 @@ def test_what_is_missing_for_a_bundle_is_named_with_its_command(tmp_path, capsys
     refused(f"to make it: snakemake --cores all {table}")
     (run / "final/checkpoint.safetensors").unlink()
     refused(f"no final model trained on all subjects; to make it: snakemake --cores all {run}/final/final.json")
+
+
+def test_a_model_of_other_faces_than_detect_cuts_is_refused():
+    every = planted_results.settings(faces={"aligner": "openface"})
+    with pytest.raises(InputError, match=r"fedn: faces\.aligner openface: `detect` aligns"):
+        choice.check_bundle("fedn", every)

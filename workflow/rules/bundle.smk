@@ -35,6 +35,7 @@ rule bundle:
         checkpoint=of_bundled(f"{FINAL}/checkpoint.safetensors"),
         thresholds=of_bundled(f"{FOLD}/threshold.json"),
         table="results/{dataset}_table.csv",
+        videos="data/{dataset}/videos.csv",
         weights=bundle_weights,
     output:
         "results/{dataset}/bundle/bundle.json",
