@@ -94,6 +94,18 @@ def test_what_a_killed_process_left_goes_with_the_next_file_and_a_living_one_kee
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "a.txt.sha256", "b.txt", "b.txt.sha256"]
 
 
+def test_a_scratch_file_is_gone_whatever_happens(tmp_path):
+    with files.scratch(tmp_path / "new/film.mp4") as path:
+        path.write_text("somebody's face")
+        assert path.suffix == ".mp4" and files.is_partial(path)
+    assert not any(path.parent.iterdir())
+    with pytest.raises(ZeroDivisionError), files.scratch(path.with_name("film.mp4")) as path:
+        path.write_text(str(1 / 0))
+    with pytest.raises(files.Unwritable, match=r"film\.mp4: cannot be written"), files.scratch(tmp_path / "film.mp4"):
+        raise OSError(28, "No space left on device")
+    assert not any(path.parent.iterdir())
+
+
 def test_a_place_that_cannot_be_written_is_named_with_the_cause(tmp_path):
     (tmp_path / "file").touch()
     with (

@@ -93,3 +93,15 @@ def test_a_jump_beyond_reach_is_not_a_motion(settings):
 def test_no_face(settings):
     result = followed([[], [], []], settings)
     assert result.faces == [None] * 3 and result.n_several == 0
+
+
+def test_people_are_ordered_by_their_whole_area_over_time(settings):
+    """Bert, lost for a while in the middle, is seen for longer than Anna, whose track is the longest of all."""
+    frames = [([seen(ANNA, 100)] if i < 30 else []) + ([] if 20 <= i < 32 else [seen(BERT, 400)]) for i in range(52)]
+    linker = following.Linker(settings, 5)
+    for faces in frames:
+        linker.add(faces)
+    everybody = following.people(linker, settings)
+    assert [len(chain) for chain in everybody] == [2, 1]
+    assert [following.weight(chain) for chain in everybody] == [40 * 100.0**2, 30 * 100.0**2]
+    assert places(following.follow(linker, settings)) == [None if 20 <= i < 32 else 400 for i in range(52)]

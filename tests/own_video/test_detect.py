@@ -145,6 +145,17 @@ def test_damaged_frames_are_watched_again(moving, bundle, tmp_path, capsys):
     assert "watched again" in capsys.readouterr().out
 
 
+def test_an_apex_is_where_there_is_a_face():
+    """Without a face features are zero, far from all others."""
+    features, valid = np.ones((30, 4)), np.ones(30, dtype=bool)
+    features[11:14] = [[1.2], [1.5], [1.2]]
+    features[16:19], valid[16:19] = 0, False
+    axis = of_video(30, 30.0)
+    assert detect.apex(features, valid, (8.0, 22.0), axis) == 12
+    assert detect.apex(features, valid, (16.0, 18.5), axis) in range(16, 19)  # there is nothing else
+    assert detect.apex(features, valid, (29.2, 29.9), axis) == 29
+
+
 def test_missing_models_and_videos_are_named(talk, tmp_path, capsys):
     assert cli.main(["detect", str(talk), "--model", str(tmp_path / "none"), "--out", str(tmp_path / "seen")]) == 2
     assert "none: no model bundle" in capsys.readouterr().err

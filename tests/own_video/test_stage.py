@@ -102,6 +102,9 @@ def test_any_failure_lets_the_others_go_on_and_is_one_line(quick, tmp_path, caps
     }
     assert "1 of 3 videos could not be used" in capsys.readouterr().err
     assert list(pd.read_csv(tmp_path / "seen/detections.csv").video_id) == ["a", "c"]
+    index = (tmp_path / "seen/index.html").read_text(encoding="utf-8")
+    assert '<rect x="300.00" width="300.00" y="0" height="20" class="missing"/>' in index  # by seconds
+    assert not (tmp_path / "seen/bad").exists()
 
 
 def test_a_killed_run_keeps_what_is_done_and_nothing_of_before(quick, tmp_path):

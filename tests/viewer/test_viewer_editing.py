@@ -162,6 +162,17 @@ def test_times_in_seconds_are_read_to_the_frame(opened, tmp_path):
     assert intervals(tab) == [[6, 14, "anger"]]  # the end in seconds is exclusive
 
 
+def test_a_video_in_a_subfolder_goes_by_id_path_and_name(opened, tmp_path):
+    rows = "anna_talk,1,5,a\nanna/talk,6,9,a\nanna/talk.mp4,10,15,a\ntalk.mp4,16,20,a\nben/talk.mp4,21,25,a\n"
+    (tmp_path / "mine.csv").write_text("video_id,onset,offset,emotion\n" + rows)
+    results = sample_page.results("anna/talk.mp4")
+    results["video"]["id"] = "anna_talk"
+    tab = opened(results)
+    tab.set_input_files("#file", tmp_path / "mine.csv")
+    wait(tab, "store.shown().length === 4")
+    assert [onset for onset, *_ in intervals(tab)] == [1, 6, 10, 16]
+
+
 def test_unsaved_edits_hold_the_page(opened, tmp_path):
     tab = opened(sample_page.results())
     guarded = "!window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
