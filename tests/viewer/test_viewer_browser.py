@@ -58,6 +58,7 @@ def test_frames_of_a_variable_rate(opened, tmp_path):
     results["video"] |= {"variable_rate": True, "duration_s": times[-1] + 0.05}
     tab = opened(results, tmp_path / "variable.mp4")
     assert "variable" in tab.text_content("#facts")
+    assert tab.evaluate("axis.to") == times[-1] + 0.05  # the last frame ends with the video
     tab.keyboard.press("n")
     assert frame(tab) == 7
     wait_for_picture(tab, 7)
