@@ -1,4 +1,4 @@
-"""The default model on real faces, where `make demo` has left it and the videos are there; it was chosen without them."""
+"""The default model on real faces, where `make demo` has left it and the videos are; it was chosen without them."""
 
 from pathlib import Path
 
