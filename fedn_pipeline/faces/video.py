@@ -303,7 +303,8 @@ class Reader:
         its time stamp, None where there is none."""
         for frame in self._frames():
             height, width = self._scan.shape
-            yield _upright(frame, width, height), frame.time
+            # Not frame.time: frames that leave the decoder at its flush have no time base.
+            yield _upright(frame, width, height), None if frame.pts is None else frame.pts * self._scan.tick_s
 
     def times_s(self):
         """When each decoded frame is shown, `[n]` from 0, by its time stamp; None where they are absent or fall."""

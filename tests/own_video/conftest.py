@@ -13,10 +13,10 @@ from skimage.data import astronaut
 N_FRAMES = 45
 
 
-def film(path, pictures, times_s=None, fps=30):
-    """Write RGB pictures as H.264, with time stamps of their own if they are given."""
+def film(path, pictures, times_s=None, fps=30, codec="libx264", **options):
+    """Write RGB pictures as video, with time stamps of their own if they are given; `options` are the encoder's."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"g": "10", "bf": "0"})
+        stream = container.add_stream(codec, rate=fps, options={"g": "10", "bf": "0"} | options)
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt, stream.codec_context.time_base = "yuv420p", Fraction(1, 90_000)
         for number, picture in enumerate(pictures):
