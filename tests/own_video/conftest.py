@@ -28,6 +28,17 @@ def film(path, pictures, times_s=None, fps=30, codec="libx264", **options):
     return path
 
 
+def void(path, *identities):
+    """Blank elements of a Matroska file, as if its writer had left them out."""
+    data = bytearray(path.read_bytes())
+    for identity in identities:
+        start = data.index(identity)
+        size = len(identity) + 1 + (data[start + len(identity)] & 0x7F)
+        data[start : start + size] = bytes([0xEC, 0x80 | (size - 2)]) + bytes(size - 2)  # EBML's Void
+    path.write_bytes(data)
+    return path
+
+
 @pytest.fixture(scope="session")
 def woman():
     """A picture of one face, `[240, 240, 3]` uint8 (astronaut, public domain)."""
