@@ -34,8 +34,8 @@ class Axis:
         if not self.variable:
             return intervals.source_frames(self.n_frames, self.fps)
         n_steps = max(1, round(self.duration_s * intervals.FEATURE_FPS))
-        shown = np.searchsorted(self.edges_s, middle_s(np.arange(n_steps)), side="left") - 1  # of two the earlier
-        return np.clip(shown, 0, self.n_frames - 1)
+        steps_s = np.arange(n_steps) / intervals.FEATURE_FPS
+        return np.searchsorted(until_s(self.edges_s[:-2], self.edges_s[1:-1]), steps_s, side="left")
 
     def nearest(self, frames, wanted):
         """Which of the rising `frames [n]` begins nearest to each of the frames `wanted [k]`, `[k]` int64; of two the
@@ -55,9 +55,13 @@ class Axis:
         return self.edges_s[onset], self.edges_s[np.asarray(offset) + 1]
 
 
-def middle_s(step):
-    """The time that decides which frame a step of the 30 fps axis shows, where the rate varies."""
-    return (step + 0.5) / intervals.FEATURE_FPS
+def until_s(begins_s, next_s):
+    """The last time, inclusive, at which a step of the 30 fps axis shows a frame and not the next one.
+
+    A step shows the frame that begins nearest to its own start, as in intervals.source_frames; but one that lasts
+    longer than a step is shown as long as it lasts.
+    """
+    return next_s - np.minimum(next_s - begins_s, 1 / intervals.FEATURE_FPS) / 2
 
 
 def of_video(n_frames, fps, times_s=None):

@@ -106,17 +106,18 @@ def marked(pictures, fps):
     It may be by the rate `fps` (None: not known, every frame may) and by the time stamps: which of the two will decide
     (axis.of_video) is known only at the end.
     """
-    step, first_s, before = 0, None, None  # the next step that no frame has; the frame that is not yet given away
+    step = 0  # the next one without a frame
+    first_s = before_s = before = None  # before: the picture that is not given away yet
     for frame, (picture, time_s) in enumerate(pictures):
-        first_s = time_s if first_s is None else first_s
-        if before is not None:
-            shown = time_s is not None and axis.middle_s(step) <= time_s - first_s
-            yield before, shown or fps is None or is_needed(frame - 1, fps)
-            if shown:
-                step = max(step, int((time_s - first_s) * intervals.FEATURE_FPS) - 1)  # a clock may jump far
-                while axis.middle_s(step) <= time_s - first_s:
-                    step += 1
-        before = picture
+        if frame:
+            needed = fps is None or is_needed(frame - 1, fps)
+            if time_s is not None and before_s is not None:
+                first_s = before_s if first_s is None else first_s
+                last = axis.until_s(before_s - first_s, time_s - first_s) * intervals.FEATURE_FPS
+                needed |= step <= last
+                step = max(step, int(np.floor(last)) + 1)
+            yield before, needed
+        before, before_s = picture, time_s
     if before is not None:
         yield before, True  # stands for all steps to the end
 
