@@ -182,3 +182,23 @@ def test_pictures_of_faces_are_kept_at_any_rate(fps):
         assert len({faces.nearest([track], frame) for frame in range(400)}) == n_kept
         assert faces.nearest([other, track], 200) == faces.nearest([track], 200)
         assert faces.nearest([other], 200) is None
+
+
+def test_a_cameras_own_kind_of_mjpeg_is_watched_again(landmarker, tmp_path, capsys):
+    """The strict decoder refuses most frames, the usual one shows them all."""
+    path = film(
+        tmp_path / "cam.avi",
+        [np.roll(NOISE, number, axis=0) for number in range(N)],
+        codec="mjpeg",
+        strict="unofficial",
+    )
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for start, size in packets[10:]:
+        place = start + size // 2
+        data[place : place + 40] = bytes(40)
+    path.write_bytes(data)
+    watched, copied_s = watch(path, tmp_path / "copy.mp4")
+    assert not watched.info.strict and "watched again" in capsys.readouterr().out
+    assert len(watched.linker.n_faces) == watched.info.n_frames == len(copied_s) == N
