@@ -88,8 +88,8 @@ def _without_jumps(times_s):
     usual_s = np.median(steps_s[~wild]) if not wild.all() else 1 / intervals.FEATURE_FPS
     first = int(np.argmax(wild))
     warning = (
-        f"{int(wild.sum())} jumps of the time stamps are left out (the first, of {steps_s[first]:.0f} s, is after "
-        f"frame {first}): later times are not the file's own"
+        f"the time stamps jump after {int(wild.sum())} of the frames (the first: by {steps_s[first]:.0f} s, after "
+        f"frame {first}); this is left out, so that later times are not the file's own"
     )
     return np.append(0, np.cumsum(np.where(wild, usual_s, steps_s))), [warning]
 

@@ -111,7 +111,7 @@ def features_of(watched, chain, absent, width, finish):
         if len(frames):
             shown = np.unique(source[(source >= track.frames[0]) & (source <= track.frames[-1])])
             near, distance_s = watched.axis.nearest(frames, shown)
-            close = distance_s <= 1 / intervals.FEATURE_FPS
+            close = np.round(distance_s * intervals.FEATURE_FPS, 3) <= 1  # time stamps are rounded
             raw[shown[close]] = vectors[near[close]]
     return finish(raw[source], has_face[source])
 

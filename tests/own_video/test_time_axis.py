@@ -74,13 +74,24 @@ def test_a_variable_rate_shows_what_a_constant_one_does():
     assert axis.of_video(239, 60, times_s).source_frames()[:10].tolist() == list(range(0, 20, 2))
 
 
+def test_an_unexpected_frame_takes_the_vector_next_to_it():
+    """But none from farther away than a step."""
+    embedded = [frame for frame in range(90) if frame != 10 and frame not in range(40, 50)]
+    track = track_of(range(90), [np.zeros(4)] * 90)
+    watched = stream.Watched(
+        _Info(90), axis.of_video(90, 30), None, {id(track): (embedded, np.array(embedded)[:, None])}
+    )
+    raw, _ = detect.features_of(watched, [track], [], 1, lambda raw, has_face: (raw, has_face))
+    assert raw[10, 0] == 9 and raw[40, 0] == 39 and raw[49, 0] == 50 and np.isnan(raw[41:49]).all()
+
+
 def test_a_clock_that_jumps_does_not_make_a_video_of_days():
     times_s = np.arange(300) / 30 + np.where(np.arange(300) >= 100, 5e8, 0)
     rate = 299 / times_s[-1]
     line = axis.of_video(300, rate, times_s)
     assert not line.variable and line.fps == pytest.approx(30) and len(line.source_frames()) == 300
     (warning,) = line.warnings
-    assert "1 jumps of the time stamps are left out (the first, of 500000000 s, is after frame 99)" in warning
+    assert "jump after 1 of the frames (the first: by 500000000 s, after frame 99)" in warning
     shown, _, _ = frames_of_steps(times_s, rate)
     assert np.isfinite(shown).all()
     assert axis.of_video(300, 30, np.arange(300) / 30).warnings == []
