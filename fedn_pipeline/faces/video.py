@@ -192,11 +192,11 @@ def _rate_of_times(times_s):
 def _guessed_rate(path):
     """Frames per second of a file whose header has no rate, by its first packets' times; 0 if it cannot be told."""
     container, stream = _open(path, strict=False)
-    times = []
+    tick_s, guessed, times = float(stream.time_base or 0), float(stream.guessed_rate or 0), []
     with container, suppress(av.error.FFmpegError):  # a break is found, and reported, by who decodes the file
         times.extend(packet.pts for packet in islice(container.demux(stream), GUESSED_FROM) if packet.pts is not None)
-    times_s = np.sort(times) * float(stream.time_base or 0)
-    return _rate_of_times(times_s - times_s[:1]) or float(stream.guessed_rate or 0)
+    times_s = np.sort(times) * tick_s
+    return _rate_of_times(times_s - times_s[:1]) or guessed
 
 
 def _spread(total, shares):

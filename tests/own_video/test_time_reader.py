@@ -32,3 +32,10 @@ def test_a_browsers_recording_has_the_rate_of_its_time_stamps(absent, tmp_path):
     assert reader.expected == (None if DURATION in absent else pytest.approx(120, abs=2))
     assert len(list(reader.pictures())) == 120
     assert reader.info().fps == pytest.approx(30, abs=0.1) and reader.info().warnings() == []
+
+
+def test_a_stream_without_any_times_has_a_guessed_rate(tmp_path):
+    """Raw H.264 carries neither a rate nor time stamps."""
+    reader = video.Reader(film(tmp_path / "raw.h264", [GREY] * 20))
+    assert len(list(reader.pictures())) == 20 and reader.times_s() is None
+    assert reader.info().fps == reader.fps > 0
