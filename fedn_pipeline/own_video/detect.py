@@ -185,7 +185,7 @@ def _boxes(faces):
 def _content(path, video_id, bundle, watched, followed, absent, found):
     """What detections.json holds (docs/viewer.md), but for the person."""
     info, axis = watched.info, watched.axis
-    warnings = info.warnings()
+    warnings = info.warnings() + axis.warnings
     if not any(followed.faces):
         warnings.append("no face was found in any frame")
     if followed.n_several:
