@@ -66,8 +66,8 @@ def main():
 
         def decoding():
             with keepsakes.Proxy(folder / "proxy.mp4", section, FPS, n_frames / FPS) as copy:
-                for frame, (picture, time_s) in enumerate(video.Reader(path).pictures()):
-                    copy.add(frame, picture, time_s)
+                for picture, _ in video.Reader(path).pictures():
+                    copy.add(picture)
 
         pictures = [picture for picture, _ in video.Reader(path).pictures()][: n_frames // 4]
         with (

@@ -18,7 +18,9 @@ Promises that README and the model rely on:
 - A missing, empty or unreadable file, or one without a decodable picture, raises InputError naming it.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -36,6 +38,8 @@ STRICT_TOLERANCE = 0.5
 DURATION_TOLERANCE = 0.01
 # Time stamps are regular, so that a hole in them means lost frames, when this share of the steps is alike.
 REGULAR_SHARE = 0.9
+# Packets from whose times the frame rate is guessed where the header has none (browsers' recordings).
+GUESSED_FROM = 100
 # Bytes that belong to no packet held lost ones when they are at least this share of a median packet.
 SMALLEST_LOST_PACKET = 0.25
 
@@ -182,7 +186,17 @@ def _rate_of_all(scan, duration_s, fps):
 
 def _rate_of_times(times_s):
     """Mean frames per second by the frames' own times, where the header has no rate; None if it cannot be told."""
-    return None if times_s is None or len(times_s) < 2 else float((len(times_s) - 1) / times_s[-1])
+    return None if times_s is None or not any(times_s) else float((len(times_s) - 1) / times_s[-1])
+
+
+def _guessed_rate(path):
+    """Frames per second of a file whose header has no rate, by its first packets' times; 0 if it cannot be told."""
+    container, stream = _open(path, strict=False)
+    tick_s, guessed, times = float(stream.time_base or 0), float(stream.guessed_rate or 0), []
+    with container, suppress(av.error.FFmpegError):  # a break is found, and reported, by who decodes the file
+        times.extend(packet.pts for packet in islice(container.demux(stream), GUESSED_FROM) if packet.pts is not None)
+    times_s = np.sort(times) * tick_s
+    return _rate_of_times(times_s - times_s[:1]) or guessed
 
 
 def _spread(total, shares):
@@ -283,7 +297,8 @@ class Reader:
     def __init__(self, path, strict=None):
         self.path, self._strict = path, _strict(path) if strict is None else strict
         self._container, self._stream = _open(path, self._strict)
-        self.fps = float(self._stream.average_rate or self._stream.guessed_rate or 0)  # as the header has it
+        self.guessed = not self._stream.average_rate  # `fps` is a guess: the header has no rate
+        self.fps = _guessed_rate(self.path) if self.guessed else float(self._stream.average_rate)
         self.duration_s = (self._container.duration or 0) / av.time_base
         self._announced = self._stream.frames or None
         tick_s = float(self._stream.time_base or 0)
@@ -303,7 +318,8 @@ class Reader:
         its time stamp, None where there is none."""
         for frame in self._frames():
             height, width = self._scan.shape
-            yield _upright(frame, width, height), frame.time
+            # Not frame.time: frames that leave the decoder at its flush have no time base.
+            yield _upright(frame, width, height), None if frame.pts is None else frame.pts * self._scan.tick_s
 
     def times_s(self):
         """When each decoded frame is shown, `[n]` from 0, by its time stamp; None where they are absent or fall."""
@@ -320,7 +336,8 @@ class Reader:
             return probe(self.path, strict=False)
         if damaged.all():
             raise InputError(f"{self.path}: no frame of the video can be decoded")
-        fps = fps or _rate_of_times(self.times_s())
+        if self.guessed:
+            fps = _rate_of_times(self.times_s()) or fps
         if not fps:
             raise InputError(f"{self.path}: the video has no frame rate")
         if announced is None and self.duration_s * fps > len(damaged) * (1 + DURATION_TOLERANCE) + 1:

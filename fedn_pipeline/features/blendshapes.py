@@ -4,7 +4,8 @@ Needs no training and has seen real faces: its 52 coefficients (Apple's ARKit na
 come with the landmark model that the faces stage uses (MediaPipe Blendshape V2, Grishchenko et al. 2022, arXiv
 2309.05782). A row of the cache holds, `[WIDTH]`:
 
-- the coefficients of the crop, 0 to 1;
+- the coefficients of the crop, 0 to 1, but for the eight that say where the eyes look: gaze is no expression, and a
+  turning head moves it most (on head_motion.avi they vary twice as much as any other);
 - the same less their median over the frames of the video that show a face: a person's resting face is not neutral to
   the model, and people differ. It uses no label and no other video;
 - the head's pose, what tells a turning head from a moving face: yaw and pitch (half turns) as they are, then yaw,
@@ -24,7 +25,8 @@ from fedn_pipeline.features import extract
 
 NAME = "blendshapes"  # of the backbone, in `backbone.name` and the cache
 ORIGIN = "MediaPipe face blendshapes"
-N_COEFFICIENTS = 52
+GAZE = slice(11, 19)  # eyeLookDownLeft ... eyeLookUpRight, in the model's order
+N_COEFFICIENTS = 52 - 8
 N_RAW = N_COEFFICIENTS + 6  # what one crop gives: coefficients and pose
 ABSOLUTE = N_COEFFICIENTS + 2  # of these the values themselves are features, too: coefficients, yaw, pitch
 WIDTH = ABSOLUTE + N_RAW
@@ -51,7 +53,7 @@ def look(reader, crop, similarity):
     angles = _angles(head)
     angles[2] += np.arctan2(similarity[1], similarity[0]) / np.pi  # the crop is upright, the picture was not
     middle = geometry.transform(geometry.inverse(similarity), np.full(2, size / 2))
-    return np.concatenate([coefficients, angles, middle / (source_px * size), [np.log(source_px)]])
+    return np.concatenate([np.delete(coefficients, GAZE), angles, middle / (source_px * size), [np.log(source_px)]])
 
 
 def of_steps(raw, has_face, max_gap):

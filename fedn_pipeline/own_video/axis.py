@@ -4,23 +4,26 @@ A constant frame rate is that of the stages (intervals.py): frame k begins at k 
 frames' own time stamps, so that an expression has its true length wherever the camera was slow.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from fedn_pipeline import intervals
 
 TOLERANCE = 0.45  # of a frame: time stamps that stray no further are those of a constant rate (cameras jitter)
+LONGEST_S = 60  # no frame is shown for longer: such a step is a clock that was set, and would make a video of days
 
 
 @dataclass(frozen=True)
 class Axis:
-    """n_frames; fps (the mean, if `variable`); edges_s `[n_frames + 1]`: when each frame begins, and the last ends."""
+    """n_frames; fps (the mean, if `variable`); edges_s `[n_frames + 1]`: when each frame begins, and the last ends;
+    warnings: sentences for the user about the time stamps."""
 
     n_frames: int
     fps: float
     edges_s: np.ndarray
     variable: bool
+    warnings: list = field(default_factory=list)
 
     @property
     def duration_s(self):
@@ -31,8 +34,15 @@ class Axis:
         if not self.variable:
             return intervals.source_frames(self.n_frames, self.fps)
         n_steps = max(1, round(self.duration_s * intervals.FEATURE_FPS))
-        middles_s = (np.arange(n_steps) + 0.5) / intervals.FEATURE_FPS
-        return np.clip(np.searchsorted(self.edges_s, middles_s, side="right") - 1, 0, self.n_frames - 1)
+        steps_s = np.arange(n_steps) / intervals.FEATURE_FPS
+        return np.searchsorted(until_s(self.edges_s[:-2], self.edges_s[1:-1]), steps_s, side="left")
+
+    def nearest(self, frames, wanted):
+        """Which of the rising `frames [n]` begins nearest to each of the frames `wanted [k]`, `[k]` int64; of two the
+        earlier; and how far, `[k]` s."""
+        times, wanted_s = self.edges_s[frames], self.edges_s[wanted]
+        near = np.searchsorted((times[1:] + times[:-1]) / 2, wanted_s, side="left")
+        return near, np.abs(times[near] - wanted_s)
 
     def from_steps(self, spans):
         """Half-open spans `[k, 2]` in steps of the 30 fps axis -> in frames, real-valued."""
@@ -45,10 +55,55 @@ class Axis:
         return self.edges_s[onset], self.edges_s[np.asarray(offset) + 1]
 
 
+def until_s(begins_s, next_s):
+    """The last time, inclusive, at which a step of the 30 fps axis shows a frame and not the next one.
+
+    A step shows the frame that begins nearest to its own start, as in intervals.source_frames; but one that lasts
+    longer than a step is shown as long as it lasts.
+    """
+    return next_s - np.minimum(next_s - begins_s, 1 / intervals.FEATURE_FPS) / 2
+
+
 def of_video(n_frames, fps, times_s=None):
     """The Axis of a video with a mean rate and, where they are known, time stamps `[n_frames]` from 0."""
     regular_s = np.arange(n_frames + 1) / fps
-    if times_s is None or len(times_s) != n_frames or np.abs(times_s - regular_s[:-1]).max() <= TOLERANCE / fps:
+    if times_s is None or len(times_s) != n_frames:
         return Axis(n_frames, fps, regular_s, variable=False)
+    times_s, warnings = _without_jumps(np.asarray(times_s))
+    if warnings:
+        fps = float((n_frames - 1) / times_s[-1])  # the header's rate may be the mean over the jump
+        regular_s = np.arange(n_frames + 1) / fps
+    if np.abs(times_s - regular_s[:-1]).max() <= TOLERANCE / fps:
+        return Axis(n_frames, fps, regular_s, False, warnings)
     last_s = float(np.median(np.diff(times_s)))
-    return Axis(n_frames, fps, np.append(times_s, times_s[-1] + last_s), variable=True)
+    return Axis(n_frames, fps, np.append(times_s, times_s[-1] + last_s), True, warnings)
+
+
+def _without_jumps(times_s):
+    """Time stamps `[n]` from 0 with every step above LONGEST_S made a usual one; and a warning, if there was any."""
+    steps_s = np.diff(times_s)
+    wild = steps_s > LONGEST_S
+    if not wild.any():
+        return times_s, []
+    usual_s = np.median(steps_s[~wild]) if not wild.all() else 1 / intervals.FEATURE_FPS
+    first = int(np.argmax(wild))
+    warning = (
+        f"the time stamps jump after {int(wild.sum())} of the frames (the first: by {steps_s[first]:.0f} s, after "
+        f"frame {first}); this is left out, so that later times are not the file's own"
+    )
+    return np.append(0, np.cumsum(np.where(wild, usual_s, steps_s))), [warning]
+
+
+def with_missing(times_s, missing):
+    """Time stamps `[n_decoded]` -> `[n_frames]` from 0: frames that are `missing` `[n_frames]` lie between the others.
+
+    None where there are no stamps, or not one for each frame that is not missing.
+    """
+    places = np.flatnonzero(~missing)
+    if times_s is None or len(times_s) != len(places) or len(places) < 2:
+        return None
+    usual_s = np.median(np.diff(times_s) / np.diff(places))
+    frames = np.arange(len(missing))
+    outside = np.minimum(frames - places[0], 0) + np.maximum(frames - places[-1], 0)  # frames before and after all
+    filled = np.interp(frames, places, times_s) + outside * usual_s
+    return filled - filled[0]

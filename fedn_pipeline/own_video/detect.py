@@ -44,6 +44,7 @@ def run(path, video_id, bundle, folder, settings, person=people.LARGEST, crops=F
             (folder / earlier).unlink(missing_ok=True)
         copy = partial(keepsakes.Proxy, proxy_path, settings)
         watched = stream.watch(path, faces, embed, kept, copy, progress)
+        keepsakes.retime(proxy_path, watched.axis.edges_s)
         everybody = people.notable(following.people(watched.linker, faces))
         chain = people.choose(everybody, person, path)
         followed = following.follow(watched.linker, faces, chain)
@@ -95,16 +96,22 @@ def absences(faces, fps, max_gap_s):
 
 
 def features_of(watched, chain, absent, width, finish):
-    """`(features [n_steps, D], valid [n_steps])` of the person that a chain of tracks is; `absent` as of `absences`."""
+    """`(features [n_steps, D], valid [n_steps])` of the person that a chain of tracks is; `absent` as of `absences`.
+
+    A frame that the pass did not expect to be needed takes the vector of the track's nearest one within a step.
+    """
     has_face = np.ones(watched.info.n_frames, dtype=bool)
     for start, end in absent:
         has_face[start:end] = False
     raw = np.full((watched.info.n_frames, width), np.nan, dtype=np.float32)
-    for track in chain:
-        frames, vectors = watched.vectors.get(id(track), ([], []))
-        if frames:
-            raw[frames] = vectors
     source = watched.axis.source_frames()
+    for track in chain:
+        frames, vectors = (np.array(one) for one in watched.vectors.get(id(track), ([], [])))
+        if len(frames):
+            shown = np.unique(source[(source >= track.frames[0]) & (source <= track.frames[-1])])
+            near, distance_s = watched.axis.nearest(frames, shown)
+            close = np.round(distance_s * intervals.FEATURE_FPS, 3) <= 1  # time stamps are rounded
+            raw[shown[close]] = vectors[near[close]]
     return finish(raw[source], has_face[source])
 
 
@@ -182,7 +189,7 @@ def _boxes(faces):
 def _content(name, video_id, bundle, watched, followed, absent, found):
     """What detections.json holds (docs/viewer.md), but for the person."""
     info, axis = watched.info, watched.axis
-    warnings = [*info.warnings(), *getattr(axis, "warnings", ())]
+    warnings = info.warnings() + axis.warnings
     if not any(followed.faces):
         warnings.append("no face was found in any frame")
     if followed.n_several:

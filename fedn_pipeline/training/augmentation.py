@@ -13,8 +13,8 @@ SPREADS = ("feature_scale", "feature_offset", "feature_noise")  # of section `tr
 def varied(features, rows, first, training, generator):
     """`(features [n, D] float32, rows [B, R])`: what `rows` read of `features [all rows, D]`, varied, and its places.
 
-    `first [V]` int64: the first row of each video. A video's value has one factor and offset, each row noise of its own. `training` is the
-    section of the configuration, `generator` NumPy's.
+    `first [V]` int64: the first row of each video. A value of a video has one factor and one offset, and each row noise
+    of its own. `training` is the section of the configuration, `generator` NumPy's.
     """
     read, place = torch.unique(rows, return_inverse=True)
     present, video = torch.unique(torch.searchsorted(first, read, right=True) - 1, return_inverse=True)

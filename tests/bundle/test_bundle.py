@@ -209,7 +209,7 @@ CHANGES = {
     "other shape": (lambda said: said["settings"]["model"].update(embedding=64), OTHER_NETWORK),
     "huge": (lambda said: said["settings"]["model"].update(channels=2**20), OTHER_NETWORK),
     "no network": (lambda said: said["settings"]["model"].update(attention_heads=0), "no network can be built"),
-    "width": (lambda said: said["backbone"].update(width=52), "model.feature_width 112, but its backbone blendshapes"),
+    "width": (lambda said: said["backbone"].update(width=52), "model.feature_width 96, but its backbone blendshapes"),
     "backbone": (lambda said: said["backbone"].update(network="vit"), "unknown backbone `vit`"),
     "landmarks": (lambda said: said["backbone"].update(sha256="0" * 64), r"another landmark model \(00000000\)"),
     "files": (lambda said: said["files"].update({"../x": "0" * 64}), r"lists \['\.\./x', 'detector"),

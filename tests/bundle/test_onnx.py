@@ -19,7 +19,7 @@ def test_it_computes_the_same_and_describes_itself(small, tmp_path, capsys):
     path = tmp_path / "detector.onnx"
     assert cli.main(["onnx", str(small), "--out", str(path)]) == 0
     assert (
-        "features [B, 134, 112] -> raw_intervals, logits, intervals; largest difference from PyTorch"
+        "features [B, 134, 96] -> raw_intervals, logits, intervals; largest difference from PyTorch"
         in capsys.readouterr().out
     )
     assert [other.name for other in tmp_path.iterdir()] == ["detector.onnx"]

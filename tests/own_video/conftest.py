@@ -13,10 +13,10 @@ from skimage.data import astronaut
 N_FRAMES = 45
 
 
-def film(path, pictures, times_s=None, fps=30):
-    """Write RGB pictures as H.264, with time stamps of their own if they are given."""
+def film(path, pictures, times_s=None, fps=30, codec="libx264", **options):
+    """Write RGB pictures as video, with time stamps of their own if they are given; `options` are the encoder's."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"g": "10", "bf": "0"})
+        stream = container.add_stream(codec, rate=fps, options={"g": "10", "bf": "0"} | options)
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt, stream.codec_context.time_base = "yuv420p", Fraction(1, 90_000)
         for number, picture in enumerate(pictures):
@@ -25,6 +25,17 @@ def film(path, pictures, times_s=None, fps=30):
             frame.pts, frame.time_base = round(time_s * 90_000), Fraction(1, 90_000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path
+
+
+def void(path, *identities):
+    """Blank elements of a Matroska file, as if its writer had left them out."""
+    data = bytearray(path.read_bytes())
+    for identity in identities:
+        start = data.index(identity)
+        size = len(identity) + 1 + (data[start + len(identity)] & 0x7F)
+        data[start : start + size] = bytes([0xEC, 0x80 | (size - 2)]) + bytes(size - 2)  # EBML's Void
+    path.write_bytes(data)
     return path
 
 
