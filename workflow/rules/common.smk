@@ -293,7 +293,11 @@ def embedding(wildcards):
 
 def backbone_weights(wildcards):
     """A backbone's weights; blendshapes have none of ours."""
-    return [] if wildcards.backbone == "blendshapes" else f"data/{wildcards.dataset}/backbones/{wildcards.backbone}.safetensors"
+    return (
+        []
+        if wildcards.backbone == "blendshapes"
+        else f"data/{wildcards.dataset}/backbones/{wildcards.backbone}.safetensors"
+    )
 
 
 def feature_parts(wildcards):
