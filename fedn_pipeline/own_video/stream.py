@@ -20,6 +20,7 @@ from fedn_pipeline.faces import crops, following, landmarks, video
 from fedn_pipeline.features.extract import ahead
 from fedn_pipeline.own_video import axis
 from fedn_pipeline.own_video.embedding import Crop
+from fedn_pipeline.own_video.layout import shown
 
 AHEAD = 4  # pictures, and crops, that a thread may be ahead of the next
 WRONG_RATE = 2  # a header's rate that is off by this factor makes gaps and smoothing too long or short
@@ -55,8 +56,8 @@ def watch(path, settings, embed, faces, proxy, progress=True):
     n_seen = len(watched.linker.n_faces)
     if info.damaged.any() or n_seen != info.n_frames or not 1 / WRONG_RATE < info.fps / fps < WRONG_RATE:
         print(
-            f"{path}: watched again: {n_seen} frames, {fps:.4g} a second, have turned out to be {info.n_frames}, "
-            f"{info.n_damaged} of them damaged, {info.fps:.4g} a second",
+            f"{shown(path)}: watched again: {n_seen} frames, {fps:.4g} a second, have turned out to be "
+            f"{info.n_frames}, {info.n_damaged} of them damaged, {info.fps:.4g} a second",
             flush=True,
         )
         needed = np.zeros(info.n_frames, dtype=bool)
