@@ -42,11 +42,11 @@ def test_nothing_changes_without_spread():
 
 def test_a_turning_head_moves_its_pose_and_what_is_read_with_it_and_nothing_else():
     generator = np.random.default_rng(0)
-    within, video = np.tile(np.arange(200), 2), np.repeat([0, 1], 200)
+    within, video = np.tile(np.arange(2000), 2), np.repeat([0, 1], 2000)
     moved = augmentation.head_motion(within, video, 0.05, generator)
     n = blendshapes.N_COEFFICIENTS
     read, pose = moved[:, :n], moved[:, -6:]
-    assert moved.shape == (400, blendshapes.WIDTH)
+    assert moved.shape == (4000, blendshapes.WIDTH)
     np.testing.assert_array_equal(moved[:, n : n + 2], pose[:, :2])
     np.testing.assert_array_equal(moved[:, n + 2 : 2 * n + 2], read)
     for one in (0, 1):  # a linear function of the pose, another one in each video
