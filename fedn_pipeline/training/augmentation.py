@@ -45,7 +45,7 @@ def varied(features, rows, first, training, generator):
 def head_motion(within, video, leak, generator):
     """What moving heads add to features, `[n, blendshapes.WIDTH]` float32: to the pose and to what is read with it.
 
-    """What moving heads add to features, `[n, blendshapes.WIDTH]` float32: to the pose and all that is read with it.
+    `within [n]`: rows from their video's beginning, `video [n]` their videos' numbers from 0. `leak`: standard deviation
     by which the largest usual motion of one kind moves a coefficient that it touches.
     """
     n_videos, n_kinds, n_coefficients = video.max() + 1, len(MOTION), blendshapes.N_COEFFICIENTS
