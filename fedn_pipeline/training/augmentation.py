@@ -45,8 +45,8 @@ def varied(features, rows, first, training, generator):
 def head_motion(within, video, leak, generator):
     """What moving heads add to features, `[n, blendshapes.WIDTH]` float32: to the pose and to what is read with it.
 
-    `within [n]`: rows from their video's beginning, `video [n]` their videos' numbers from 0. `leak`: standard deviation
-    by which the largest usual motion of one kind moves a coefficient that it touches.
+    `within [n]`: rows from their video's beginning, `video [n]` their videos' numbers from 0. `leak`: how far a usual
+    motion of one kind moves a coefficient that it touches (standard deviation).
     """
     n_videos, n_kinds, n_coefficients = video.max() + 1, len(MOTION), blendshapes.N_COEFFICIENTS
     knot, share = np.divmod(within, KNOT_ROWS)
