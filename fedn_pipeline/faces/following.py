@@ -24,7 +24,7 @@ GALLERY_NEWS = 0.95  # a look joins when it is less like all remembered ones tha
 OVERLAP = 1.0  # two faces overlap when their centres are closer than this many widths
 
 
-@dataclass
+@dataclass(slots=True)
 class Face:
     """One face in one frame: iBUG points `[68, 2]` px float32, similarity `[4]`, centre `[2]` px, width px, look."""
 

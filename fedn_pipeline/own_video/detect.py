@@ -108,6 +108,7 @@ def features_of(watched, chain, absent, width, finish):
     for track in chain:
         frames, vectors = (np.array(one) for one in watched.vectors.get(id(track), ([], [])))
         if len(frames):
+            vectors = vectors.reshape(len(frames), width)
             shown = np.unique(source[(source >= track.frames[0]) & (source <= track.frames[-1])])
             near, distance_s = watched.axis.nearest(frames, shown)
             close = np.round(distance_s * intervals.FEATURE_FPS, 3) <= 1  # time stamps are rounded

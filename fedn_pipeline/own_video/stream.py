@@ -6,6 +6,7 @@ pictures wait for some frames. Decoding, landmarks and embedding run in threads 
 hold other frames than the pass took them for, because some are damaged, is watched a second time.
 """
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
 from contextlib import closing
@@ -31,7 +32,7 @@ TRUNCATE = 4  # standard deviations at which the smoothing Gaussian ends, as in 
 @dataclass
 class Watched:
     """What a pass gives: VideoInfo, the time axis, everybody's tracks (following.Linker), and each track's frames and
-    their vectors, `{id(track): (frames, vectors)}`."""
+    their vectors, end to end, `{id(track): (frames, vectors)}` (arrays of the standard library: compact)."""
 
     info: video.VideoInfo
     axis: axis.Axis
@@ -95,9 +96,9 @@ def _watch(pictures, fps, unseen, settings, embed, faces, copy, bar):
         closing(ahead(_cut(shown, unseen, linker, landmarker, settings, fps, shown_bar), 2 * AHEAD)) as cut,
     ):
         for crop, vector in embed(_kept(cut, faces)):
-            frames, vectors = watched.vectors.setdefault(id(crop.track), ([], []))
+            frames, vectors = watched.vectors.setdefault(id(crop.track), (array("q"), array("f")))
             frames.append(crop.frame)
-            vectors.append(vector)
+            vectors.frombytes(vector.astype(np.float32).tobytes())
     return watched
 
 
