@@ -26,7 +26,13 @@ def project(tmp_path_factory):
 
 def test_table_has_a_row_per_method(project):
     table = pd.read_csv(project / TABLE)
-    assert table.method.tolist() == ["fedn", "fedn_by_photograph_strict", "chance", "classic"]
+    assert table.method.tolist() == [
+        "fedn",
+        "fedn_by_photograph_strict",
+        "blendshapes_by_photograph",
+        "chance",
+        "classic",
+    ]
     assert list(table.columns[:5]) == ["dataset", "labels", "method", "source", "tp"]
     assert (table.n_ground_truth == 12).all() and (table.source == "ours").all()
     assert (table.loc[table.method != "classic", "n_predictions"] >= 0).all()
