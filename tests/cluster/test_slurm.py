@@ -102,7 +102,7 @@ def test_the_rest_finishes_though_two_folds_do_not(first):
 def test_jobs_ask_for_what_rules_and_profile_say(first):
     *_, watch, _ = first
     asked = {job["Comment"]: job for job in watch.jobs.values()}
-    assert len(watch.jobs) == 23, sorted(asked)  # of 42 jobs; the table is the second call's
+    assert len(watch.jobs) == 28, sorted(asked)  # of 49 jobs; the table is the second call's
     fold, faces = asked["rule_fold_detections_folds"], asked["rule_faces_demo_smallest_0_demo_video_faces"]
     merge = asked["rule_features_wildcards_demo_smallest_resnet18_demo"]
     assert fold["Partition"] == "gpu" and "gpu:1" in fold["tres-per-job"] and fold["TimeLimit"] == "4:04:00"
