@@ -5,7 +5,7 @@ come with the landmark model that the faces stage uses (MediaPipe Blendshape V2,
 2309.05782). A row of the cache holds, `[WIDTH]`:
 
 - the coefficients of the crop, 0 to 1, but for the eight that say where the eyes look: gaze is no expression, and a
-  turning head moves it most (on head_motion.avi they vary twice as much as any other);
+  turning head moves it most (on head_motion.avi four of them vary twice as much as any other);
 - the same less their median over the frames of the video that show a face: a person's resting face is not neutral to
   the model, and people differ. It uses no label and no other video;
 - the head's pose, what tells a turning head from a moving face: yaw and pitch (half turns) as they are, then yaw,
