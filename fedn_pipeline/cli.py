@@ -126,11 +126,19 @@ def _tables(args, settings):
 
 
 def folds(args, settings):
+    from fedn_pipeline.peers import needs
+
     method = settings["folds"]["method"]
     if method in ("cascade", "str"):
         from fedn_pipeline.cascades import fold
 
         inputs = fold.Inputs(args.features, args.flow, args.spotter, args.faces, args.weights)
+        fold.run(*_all_tables(args, settings), inputs, args.held_out, args.out, settings, args.seed)
+        return
+    if method in needs.METHODS:
+        from fedn_pipeline.peers import fold, task
+
+        inputs = task.Inputs(args.features, task.by_gap(args.motion or []))
         fold.run(*_all_tables(args, settings), inputs, args.held_out, args.out, settings, args.seed)
         return
     if args.features is None:

@@ -13,7 +13,8 @@ from fedn_pipeline import files
 from fedn_pipeline.evaluation.metrics import COUNTS, METRICS
 
 IDENTITY = ("dataset", "labels", "method", "source")
-FURTHER = ("left_out", "weights", "protocol", "seeds", "omitted_videos")
+OWN = "own_spotting_f1"  # a peer's F1 by its own published protocol, which `own_protocol` names
+FURTHER = ("left_out", "weights", "protocol", "own_protocol", "seeds", "omitted_videos")
 DASH = "–"
 SCORES = {  # column: heading, factor, decimals
     "tp": ("TP", 1, 0),
@@ -27,6 +28,7 @@ SCORES = {  # column: heading, factor, decimals
     "strs": ("STRS", 100, 1),
 }
 FURTHER_SCORES = {  # of the report's tables alone
+    OWN: ("F1, own protocol", 100, 1),
     "fn": ("FN", 1, 0),
     "gflop": ("GFLOP", 1, 1),
     "gmac": ("GMAC", 1, 1),
@@ -50,7 +52,7 @@ def columns():
     interval.
     """
     measured = [name + suffix for name in METRICS for suffix in ("", "_low", "_high")]
-    return [*IDENTITY, *COUNTS, *measured, *FURTHER]
+    return [*IDENTITY, *COUNTS, *measured, OWN, *FURTHER]
 
 
 def results_table(rows):
@@ -86,7 +88,8 @@ def scores(table, names=tuple(SCORES)):
     cells = {"Method": [str(row["method"]) for row in rows]}
     if any(_left_out(row) for row in rows):
         cells["Videos left out"] = [str(len(_left_out(row))) for row in rows]
-    for name in names:
+    peers = any(not _missing(row.get(OWN)) for row in rows)
+    for name in (*names, *([OWN] if peers and OWN not in names else [])):
         cells[(SCORES | FURTHER_SCORES)[name][0]] = [
             cell(name, *(row.get(name + suffix) for suffix in ("", "_low", "_high"))) for row in rows
         ]
