@@ -109,7 +109,8 @@ def main():
         text, found, taken = run(name, options.quick)
         print(text, flush=True)
         sections[name] = section(name, text, found, taken, how)
-    write_text(options.out, HEAD + "".join(sections[name] for name in every if name in sections).rstrip() + "\n", checksum=False)
+    body = "".join(sections[name] for name in every if name in sections).rstrip()
+    write_text(options.out, f"{HEAD}{body}\n", checksum=False)
 
 
 if __name__ == "__main__":
