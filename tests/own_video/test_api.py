@@ -1,7 +1,6 @@
 """`fedn_pipeline.detect` and `fedn_pipeline.timeline`."""
 
 import copy
-import subprocess
 
 import pandas as pd
 import pytest
