@@ -24,6 +24,7 @@ from fedn_pipeline.training.fold import raw_predictions
 from fedn_pipeline.viewer import page
 
 CURVE_EVERY = 3  # steps of the 30 fps axis between two values of the confidence curve
+SHORTEST_S = 1  # a shorter video has no resting face to compare with
 BOX_EVERY = 5  # frames between two boxes of the person
 QUALITY = {"spotting_f1": "spotting F1", "recognition_f1_micro": "recognition F1"}  # metrics that the page names
 
@@ -208,6 +209,8 @@ def _content(name, video_id, bundle, watched, followed, absent, found):
     warnings = info.warnings() + axis.warnings
     if not any(followed.faces):
         warnings.append("no face was found in any frame")
+    if axis.duration_s < SHORTEST_S:
+        warnings.append(f"{axis.duration_s:.2g} s are too short to tell an expression from a resting face")
     if followed.n_several:
         warnings.append(f"{followed.n_several} frames show more than one face; one person was followed")
     return {
