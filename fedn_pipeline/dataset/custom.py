@@ -48,7 +48,7 @@ class Found:
     @property
     def axis(self):
         """Its time axis; of a length, or even a rate, that is not known where nothing was measured."""
-        return self.timed or axis.of_rate(self.fps, self.n_frames or None)
+        return self.timed or axis.Axis(self.n_frames or None, self.fps)
 
 
 def read(root, settings, annotations_only=False):

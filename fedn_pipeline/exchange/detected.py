@@ -75,7 +75,7 @@ def _clip(path, document):
 def _axis(path, fps, n_frames, times_s):
     """The Axis of a document: by its time stamps, where it has them."""
     if times_s is None:
-        return axis.of_rate(fps, n_frames)
+        return axis.Axis(n_frames, fps)
     try:
         times_s = np.array(times_s, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -45,7 +45,7 @@ def read(place, settings=None):
     found, suffix = Videos(place), place.suffix.lower()
     if suffix == ".csv":
         for row in tables.read_videos(place, known=("n_frames", "fps")).itertuples():
-            line = axis.of_rate(row.fps, row.n_frames)
+            line = axis.Axis(row.n_frames, row.fps)
             file = row.source if row.kind != "frames" else ""
             clip = Clip(row.video_id, file, row.fps, line.duration_s, row.subject, getattr(row, "split", ""))
             found.add(clip, line, row.source)

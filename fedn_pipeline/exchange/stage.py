@@ -14,7 +14,7 @@ from fedn_pipeline.files import InputError
 
 FORMATS = {"elan": elan, "boris": boris, "activitynet": activitynet, "textgrid": textgrid}
 SUFFIXES = {module.SUFFIX.lower(): name for name, module in FORMATS.items()} | {".tsv": "boris"}
-MILLISECOND = 0.001  # in seconds
+MILLISECOND_S = 0.001
 # How the files begin, for those whose name does not tell.
 STARTS = (("elan", b"<"), ("activitynet", b"{"), ("textgrid", b"File type"), ("boris", b"Observation id"))
 
@@ -59,7 +59,7 @@ def export(source, to, out, videos=None, threshold=None, labels="annotated", set
 def _check_milliseconds(clip, axis, tool):
     """InputError where frames are so short that whole milliseconds cannot tell them apart."""
     shortest_s = float(np.diff(axis.edges_s).min()) if axis.variable else 1 / axis.fps
-    if shortest_s <= MILLISECOND:
+    if shortest_s <= MILLISECOND_S:
         raise InputError(
             f"{clip.video_id}: {tool} keeps whole milliseconds, but its frames are {shortest_s * 1000:.3g} ms apart: "
             "use activitynet or textgrid"

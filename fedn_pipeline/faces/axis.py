@@ -6,6 +6,7 @@ change their unit: inclusive frames [onset, offset] end where frame offset + 1 b
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -18,18 +19,26 @@ LONGEST_S = 60  # no frame is shown for longer: such a step is a clock that was 
 
 @dataclass(frozen=True)
 class Axis:
-    """n_frames; fps (the mean, if `variable`); edges_s `[n_frames + 1]`: when each frame begins, and the last ends;
-    warnings: sentences for the user about the time stamps. Without n_frames and edges_s where only a rate is known."""
+    """n_frames (None where only the rate is known); fps (the mean, if `variable`); stamps_s: of a variable rate what
+    edges_s gives; warnings: sentences for the user about the time stamps."""
 
     n_frames: int | None
     fps: float
-    edges_s: np.ndarray | None
-    variable: bool
+    stamps_s: np.ndarray | None = None
     warnings: list = field(default_factory=list)
 
     @property
+    def variable(self):
+        return self.stamps_s is not None
+
+    @cached_property
+    def edges_s(self):
+        """`[n_frames + 1]`: when each frame begins, and the last ends."""
+        return self.stamps_s if self.variable else np.arange(self.n_frames + 1) / self.fps
+
+    @property
     def duration_s(self):
-        return float(self.edges_s[-1])
+        return float(self.seconds(0, self.n_frames - 1)[1])
 
     def source_frames(self):
         """The frame shown at each step of the 30 fps axis, `[n_steps]` int64."""
@@ -85,27 +94,22 @@ def until_s(begins_s, next_s):
 
 def of_video(n_frames, fps, times_s=None):
     """The Axis of a video with its header's rate and, where they are known, time stamps `[n_frames]` from 0."""
-    regular = of_rate(fps, n_frames)
+    regular = Axis(n_frames, fps)
     if times_s is None or len(times_s) != n_frames:
         return regular
     times_s, warnings = _without_jumps(np.asarray(times_s))
     if warnings:
-        regular = of_rate(float((n_frames - 1) / times_s[-1]), n_frames)  # the header's may be the mean over the jump
+        regular = Axis(n_frames, float((n_frames - 1) / times_s[-1]))  # the header's may be the mean over the jump
     if np.abs(times_s - regular.edges_s[:-1]).max() <= TOLERANCE / regular.fps:
         return replace(regular, warnings=warnings)
     return replace(of_stamps(times_s), warnings=warnings)
-
-
-def of_rate(fps, n_frames=None):
-    """The Axis of a constant rate; n_frames: None where the length is not known."""
-    return Axis(n_frames, fps, None if n_frames is None else np.arange(n_frames + 1) / fps, variable=False)
 
 
 def of_stamps(times_s):
     """The Axis of a variable rate with time stamps `[n_frames]` that rise, at least two. The last frame lasts as long
     as the median one."""
     edges_s = np.append(times_s, times_s[-1] + np.median(np.diff(times_s)))
-    return Axis(len(times_s), float(len(times_s) / (edges_s[-1] - edges_s[0])), edges_s, variable=True)
+    return Axis(len(times_s), float(len(times_s) / (edges_s[-1] - edges_s[0])), edges_s)
 
 
 def of_file(path):

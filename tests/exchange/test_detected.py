@@ -71,6 +71,11 @@ def test_detections_none_of_which_is_kept_are_still_results(tmp_path):
     assert json.loads((tmp_path / "out.json").read_text())["results"] == {"clip": []}
 
 
+def test_an_absurd_length_costs_no_memory(tmp_path):
+    write_document(tmp_path, "clip", json.dumps(changed("video", "n_frames", to=10**15)))
+    assert stage.export(tmp_path, "elan", tmp_path / "out").startswith("1 expressions")
+
+
 def test_a_call_of_which_every_video_failed(tmp_path):
     (tmp_path / "summary.json").write_text(json.dumps({"videos": [], "failed": {"clip.mp4": "broken"}}))
     with pytest.raises(InputError, match=r"summary\.json: the last call of `detect` could use none of its videos"):

@@ -68,10 +68,10 @@ def test_expressions_without_a_name(tmp_path, form):
 @given(fps=st.one_of(st.sampled_from(RATES), st.floats(1, 900)), interval=frames)
 def test_seconds_become_the_same_frames_in_the_reader_custom(form, fps, interval):
     """ELAN and BORIS have rounded to milliseconds before."""
-    times_s = axis.of_rate(fps).seconds(*interval)
+    times_s = axis.Axis(None, fps).seconds(*interval)
     if stage.FORMATS[form].MILLISECONDS:
         times_s = tuple(round(time, 3) for time in times_s)
-    assert axis.of_rate(fps).frames(*times_s) == interval
+    assert axis.Axis(None, fps).frames(*times_s) == interval
 
 
 @settings(max_examples=40, deadline=None)
