@@ -51,7 +51,8 @@ def run(path, video_id, bundle, folder, settings, person=people.LARGEST, crops=F
         everybody = people.notable(following.people(watched.linker, faces))
         chain = people.choose(everybody, person, path)
         followed = following.follow(watched.linker, faces, chain)
-        absent = absences(followed.faces, watched.info.fps, faces["max_gap_s"])
+        has_face = np.array([face is not None for face in followed.faces])
+        absent = gaps.unbridged(has_face, round(faces["max_gap_s"] * watched.info.fps))
         features, valid = features_of(watched, chain or [], absent, width, finish)
         found = _found(bundle, features, valid, watched.axis, settings["threshold"])
         content = _content(name or shown(path.name), video_id, bundle, watched, followed, absent, found)
@@ -92,14 +93,8 @@ def rows(content):
         yield {"video_id": content["video"]["id"], **one, "kept": int(one["kept"]), **scores}
 
 
-def absences(faces, fps, max_gap_s):
-    """Runs `(start, end)`, half-open, of frames without the person's face that are too long to be bridged (gaps.py)."""
-    runs = gaps.runs(np.array([face is None for face in faces]))
-    return [run for run in runs if run[0] == 0 or run[1] == len(faces) or run[1] - run[0] > round(max_gap_s * fps)]
-
-
 def features_of(watched, chain, absent, width, finish):
-    """`(features [n_steps, D], valid [n_steps])` of the person that a chain of tracks is; `absent` as of `absences`.
+    """`(features [n_steps, D], valid [n_steps])` of the person that a chain of tracks is; `absent`: gaps.unbridged.
 
     A frame that the pass did not expect to be needed takes the vector of the track's nearest one within a step.
     """

@@ -12,10 +12,10 @@ from fedn_pipeline import cli, config
 from fedn_pipeline.bundle import load
 from fedn_pipeline.dataset import tables
 from fedn_pipeline.faces import align, following
+from fedn_pipeline.faces.axis import of_video
 from fedn_pipeline.features import blendshapes, cache
 from fedn_pipeline.files import InputError
 from fedn_pipeline.own_video import detect, embedding, stream
-from fedn_pipeline.own_video.axis import of_video
 
 
 class Nothing:
