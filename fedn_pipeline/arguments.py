@@ -136,7 +136,7 @@ def parser():
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
 
     sub = command("detect", "find the expressions in your own videos with a ready model; writes tables and a page")
-    sub.add_argument("video", type=Path, metavar="VIDEO_OR_FOLDER")
+    sub.add_argument("video", type=Path, metavar="VIDEO_OR_FOLDER", help="a file, or a folder: all in and below it")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder per video, and DIR/index.html")
     sub.add_argument("--model", type=Path, metavar="BUNDLE", help="default: what `make demo` leaves (detect.model)")
     sub.add_argument("--threshold", type=float, metavar="P", help="keep detections from this confidence on")

@@ -115,7 +115,8 @@ def timeline(table, video_id=None):
     figure, (lanes, curve) = plt.subplots(2, 1, sharex=True, layout="constrained", **shape)
     for one in mine.itertuples():
         place = {"y": emotions.index(one.emotion), "left": one.onset_s, "width": one.offset_s - one.onset_s}
-        lanes.barh(**place, height=0.8, color=colour[one.emotion], alpha=1 if one.kept else FAINT)
+        shade = {"color": colour[one.emotion], "alpha": 1 if one.kept else FAINT}
+        lanes.barh(**place, **shade, height=0.8, edgecolor="white", lw=0.8)
     lanes.set_yticks(range(len(emotions)), [emotion or "expression" for emotion in emotions])
     lanes.set_title(f"{video_id}: {int(mine.kept.sum())} expressions")
     if seen:

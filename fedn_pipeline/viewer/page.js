@@ -55,6 +55,7 @@ function onFrame(frame) {
   drawBox(frame);
 }
 function onChange() {
+  say(""); // of the action before
   if (selected !== null && !store.shown().some((item) => item.id === selected)) select(null);
   list.draw();
   editor.draw();
