@@ -137,7 +137,7 @@ def parser():
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
 
     sub = command("detect", "find the expressions in your own videos with a ready model; writes tables and a page")
-    sub.add_argument("video", type=Path, metavar="VIDEO_OR_FOLDER")
+    sub.add_argument("video", type=Path, metavar="VIDEO_OR_FOLDER", help="a file, or a folder: all in and below it")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder per video, and DIR/index.html")
     sub.add_argument("--model", type=Path, metavar="BUNDLE", help="default: what `make demo` leaves (detect.model)")
     sub.add_argument("--threshold", type=float, metavar="P", help="keep detections from this confidence on")
@@ -198,7 +198,8 @@ def parser():
     sub.add_argument("source", type=Path, metavar="SOURCE", help="folder that detect wrote, or events.csv")
     sub.add_argument("--to", choices=formats, required=True)
     sub.add_argument("--out", type=Path, required=True, metavar="DIR|FILE")
-    sub.add_argument("--videos", type=Path, metavar="CSV", help="videos.csv that belongs to events.csv")
+    videos = "your videos, their videos.csv, or what detect wrote of them"
+    sub.add_argument("--videos", type=Path, metavar="DIR|CSV", help=f"of events.csv or detections.csv: {videos}")
     sub.add_argument("--threshold", type=float, help="detections from this confidence on (default: the kept ones)")
     sub.add_argument("--force", action="store_true", help="overwrite files that are there")
 
@@ -206,8 +207,7 @@ def parser():
     sub.add_argument("files", type=Path, nargs="+", metavar="FILE")
     sub.add_argument("--out", type=Path, required=True, metavar="CSV")
     sub.add_argument(
-        "--videos", type=Path, metavar="DIR|CSV",
-        help="your videos, their videos.csv, or what detect wrote of them: names are checked, times become frames",
+        "--videos", type=Path, metavar="DIR|CSV", help=f"{videos}: names are checked, times become frames",
     )  # fmt: skip
     sub.add_argument("--from", dest="form", choices=formats, help="default: by the file's name or content")
     sub.add_argument("--tier", action="append", default=[], metavar="NAME", help="ELAN, Praat: read this tier")

@@ -285,8 +285,8 @@ def onnx(args, settings):
 def export(args, settings):
     from fedn_pipeline.exchange import stage
 
-    labels = settings["dataset"]["labels"]
-    print(stage.export(args.source, args.to, args.out, args.videos, args.threshold, labels, args.force))
+    given = args.threshold, settings["dataset"]["labels"], settings["dataset"], args.force
+    print(stage.export(args.source, args.to, args.out, args.videos, *given))
 
 
 def import_(args, settings):

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 CHECKSUM_SUFFIX = ".sha256"
+UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories: control, surrogate, line and paragraph separators
 # What keeps any program from writing, whatever library says so and in which words.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG)
 UNWRITABLE += (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)

@@ -56,7 +56,8 @@ def run(folder, name, config_folder, force=False):
         *release.notes,
         *remarks,
         f"wrote {path}: rows {', '.join(experiments)}",
-        f"the faces alone will take about {_hours(release.videos):.1g} core hours; this machine has {cores} cores",
+        f"the faces will take about {_hours(release.videos):.1g} core hours, each fold's training minutes of a core; "
+        f"this machine has {cores}",
         "",
         "Next:",
         f"  snakemake --cores {cores} results/{name}_table.csv",

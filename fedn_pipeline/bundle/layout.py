@@ -21,6 +21,7 @@ SETTINGS = {  # section: its keys that inference needs, None for all of them
 }
 BLENDSHAPES = "blendshapes"  # the backbone that is the landmark model itself, so that a bundle carries no weights of it
 RESNET18 = "resnet18"
+THRESHOLD_DIGITS = 3  # so that the slider on the page of `detect` can show a threshold, and come back to it
 
 _TEXT, _NUMBER, _COUNT = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 0}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}

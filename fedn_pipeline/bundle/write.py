@@ -119,7 +119,7 @@ def _groups(path, folds):
 
 
 def _threshold(folder, groups, final, every):
-    """Median of the thresholds of the groups' folds, which must have seen the final model's features."""
+    """Median, rounded, of the thresholds of the groups' folds, which must have seen the final model's features."""
     paths = [folder / group / "threshold.json" for group in groups]
     for path in paths:
         if not path.is_file():
@@ -132,7 +132,7 @@ def _threshold(folder, groups, final, every):
             )
     values, iou = sorted(float(files.read_json(path)["threshold"]) for path in paths), every["evaluation"]["iou"]
     return {
-        "value": statistics.median(values),
+        "value": round(statistics.median(values), layout.THRESHOLD_DIGITS),
         "of_folds": values,
         "chosen": words.THRESHOLD.format(iou=iou),
     }

@@ -2,8 +2,8 @@
 
 Reader `custom` (docs/datasets.md): finds the videos below the root, measures them, and reads videos.csv and events.csv
 where they are there (custom_tables.py), or ELAN's files (custom_elan.py). Everything is checked before anything is
-computed. A video file is decoded once, by the faces stage's own `video.probe`, since only that tells how many frames
-there will be: the second place where this stage imports `faces/`.
+computed. A video file is decoded once, by the faces stage's own `axis.of_file`, since only that tells how many frames
+there will be, and when each is shown: the second place where this stage imports `faces/`.
 """
 
 import os
@@ -15,14 +15,15 @@ import pandas as pd
 from tqdm import tqdm
 
 from fedn_pipeline import intervals
-from fedn_pipeline.dataset import custom_elan, custom_tables, frames, release, search
-from fedn_pipeline.exchange import elan
-from fedn_pipeline.faces import video
+from fedn_pipeline.annotations import elan
+from fedn_pipeline.dataset import custom_elan, custom_tables, frames, release, search, tables
+from fedn_pipeline.faces import axis
 from fedn_pipeline.files import InputError
 
 FEWEST_IMAGES = 2  # in a folder that is a video
 ALIGNED = "_aligned"  # OpenFace's name for the folder of a video's aligned faces
 OURS = {"videos.csv", "events.csv", "data_issues.csv"}  # a folder with these was made by this stage
+DETECTED, CROPS = "detections.json", "faces"  # a folder with this file was made by `detect`, its crops are no videos
 UNKNOWN_SUBJECT = "unknown"
 FACTS = ("kind", "n_frames", "fps", "width", "height", "first_number")
 
@@ -42,6 +43,12 @@ class Found:
     height: int = 0
     undecodable: bool = False  # the faces stage will leave it out
     aliases: list[str] = field(default_factory=list)  # further names that the tables use
+    timed: axis.Axis | None = None  # of a file that can be decoded
+
+    @property
+    def axis(self):
+        """Its time axis; of a length, or even a rate, that is not known where nothing was measured."""
+        return self.timed or axis.Axis(self.n_frames or None, self.fps)
 
 
 def read(root, settings, annotations_only=False):
@@ -61,7 +68,7 @@ def read(root, settings, annotations_only=False):
     given = custom_tables.read_videos(videos_path, names, problems)
     if not annotations_only:
         found = _measured(found, root, settings["fps"], given, problems)
-    axes = {item.video_id: (item.n_frames or None, item.fps or None) for item in found}
+    axes = {item.video_id: item.axis for item in found}
     if elan_paths and events_path.is_file():
         shown = f"{len(elan_paths)} file(s) of ELAN (the first: {elan_paths[0].as_posix()})"
         problems.refuse(events_path, None, f"there are also {shown}: which are the labels? Move the others away")
@@ -80,7 +87,7 @@ def read(root, settings, annotations_only=False):
 
 
 def videos_in(root, settings):
-    """The videos below a folder that can be decoded, without annotations: a table `video_id, source, n_frames, fps`.
+    """The videos below a folder that can be decoded, as list of Found; annotations are not looked at.
 
     `settings` is the section `dataset`. Raises InputError with every problem at once.
     """
@@ -89,8 +96,7 @@ def videos_in(root, settings):
     given = custom_tables.read_videos(root / "videos.csv", _names(found), problems)
     found = _measured(found, root, settings["fps"], given, problems)
     problems.check()
-    rows = [(item.video_id, item.path.as_posix(), item.n_frames, item.fps) for item in found if item.n_frames]
-    return pd.DataFrame(rows, columns=["video_id", "source", "n_frames", "fps"])
+    return [item for item in found if item.n_frames]
 
 
 def files_in(root, but):
@@ -116,7 +122,7 @@ def _names(found):
 def _discovered(root, notes):
     """`(videos, annotations)`: every video and every file of ELAN below the root, sorted by path.
 
-    Hidden files and folders, and this project's own, are left out.
+    Hidden files and folders, this project's own, and the crops that `detect` wrote are left out.
     """
     found, annotations, seen = [], [], {os.path.realpath(root)}
     for folder, folders, names in os.walk(root, followlinks=True):
@@ -126,7 +132,10 @@ def _discovered(root, notes):
             continue
         # Links may lead in circles: each real folder is entered once.
         folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and _new(os.path.join(folder, name), seen)
+            name
+            for name in folders
+            if not (name.startswith(".") or (name == CROPS and DETECTED in names))
+            and _new(os.path.join(folder, name), seen)
         )
         files = [name for name in names if _is_video(name)]
         found += [Found("", here / name, "video") for name in files]
@@ -216,8 +225,9 @@ def _measured(found, root, fps, given, problems):
     files = [item for item in found if item.kind == "video"]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         probed = pool.map(lambda item: _probed(root / item.path), files)
-        for item, info in zip(files, tqdm(probed, "videos", len(files), unit="video", disable=not files), strict=True):
-            _note_file(item, root, info, fps, given, problems)
+        probed = tqdm(probed, "videos", len(files), unit="video", disable=not files)
+        for item, measured in zip(files, probed, strict=True):
+            _note_file(item, root, measured, fps, given, problems)
     for aligned in (False, True):
         folders = {item.video_id: item for item in found if item.kind == "frames" and item.aligned == aligned}
         paths = {video_id: root / item.path for video_id, item in folders.items()}
@@ -232,19 +242,22 @@ def _measured(found, root, fps, given, problems):
 
 def _probed(path):
     try:
-        return video.probe(path)
+        return axis.of_file(path)
     except InputError as error:
         return error
 
 
-def _note_file(item, root, info, fps, given, problems):
-    """Take over what `video.probe` found."""
-    if isinstance(info, InputError):
+def _note_file(item, root, measured, fps, given, problems):
+    """Take over what `axis.of_file` found."""
+    if isinstance(measured, InputError):
         rates = given.get(item.video_id, {}).get("fps"), fps
-        return _note_undecodable(item, str(info).removeprefix(f"{root / item.path}: "), rates, problems)
+        return _note_undecodable(item, str(measured).removeprefix(f"{root / item.path}: "), rates, problems)
+    info, item.timed = measured
     item.n_frames, item.fps, item.width, item.height = info.n_frames, info.fps, info.width, info.height
     for warning in info.warnings():
         problems.repair(item.video_id, "", "damaged_video", warning, f"{info.n_frames} frames")
+    for warning in item.timed.warnings:
+        problems.repair(item.video_id, "", "time_stamps", warning, f"{info.fps:g} fps")
 
 
 def _note_undecodable(item, why, rates, problems):
@@ -308,6 +321,9 @@ def _videos(found, root, given, subjects, with_events, problems):
             before = f"{subject}, else {row['subject']}"
             problems.fault(root, None, "subject_spelling", row["video_id"], before, row["subject"])
     videos = release.videos_table(rows)
+    variable = {item.video_id for item in found if item.axis.variable}
+    if variable:
+        videos[tables.VARIABLE] = [row["video_id"] in variable for row in rows]
     columns = dict.fromkeys(name for own in given.values() for name in own if name not in ("subject", "fps"))
     for name in columns:
         videos[name] = [given.get(video_id, {}).get(name, "") for video_id in videos["video_id"]]

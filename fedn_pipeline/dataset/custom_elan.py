@@ -4,12 +4,12 @@ Their annotations become rows like those of events.csv in seconds, and pass the 
 number is the annotation's among those of its file; `provenance` names tier and annotation.
 """
 
+from fedn_pipeline.annotations import elan
 from fedn_pipeline.dataset import custom_tables
-from fedn_pipeline.exchange import elan
 from fedn_pipeline.files import InputError
 
 
-def read_events(root, paths, names, videos, problems, notes):
+def read_events(root, paths, names, axes, problems, notes):
     """`(events, subjects)` as custom_tables.read_events gives them; paths: .eaf files relative to `root`.
 
     Each is of the video beside it, whatever media file it links to; or of the one video with its name. Two files of one
@@ -37,4 +37,4 @@ def read_events(root, paths, names, videos, problems, notes):
             row |= {"video_id": video, "onset_s": span.onset_s, "offset_s": span.offset_s, "apex": None}
             row |= {"emotion": span.emotion, "provenance": f"{path.as_posix()}:{span.place}"}
             rows.append((root / path, line, row))
-    return custom_tables.collect(rows, custom_tables.SECONDS, names, videos, problems)
+    return custom_tables.collect(rows, custom_tables.SECONDS, names, axes, problems)

@@ -11,19 +11,18 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import pandas as pd
 
 from fedn_pipeline.dataset import release
-from fedn_pipeline.dataset.tables import EVENT_COLUMNS, UNPRINTABLE, VIDEO_COLUMNS, Sheet
-from fedn_pipeline.files import InputError
+from fedn_pipeline.dataset.tables import EVENT_COLUMNS, VARIABLE, VIDEO_COLUMNS, Sheet
+from fedn_pipeline.files import UNPRINTABLE, InputError
 
 SECONDS = ("onset_s", "offset_s")
 FRAMES = ("onset", "offset")
 TYPES = ("", "macro", "micro")
 LABEL_SET = "annotated"  # of rows that name none
 # Columns of videos.csv that are measured, so that the user's are not used.
-MEASURED = ("source", "kind", "n_frames", "width", "height", "first_number")
+MEASURED = ("source", "kind", "n_frames", "width", "height", "first_number", VARIABLE)
 
 
 def safe(text):
@@ -107,10 +106,10 @@ def read_videos(path, names, problems):
     return found
 
 
-def read_events(path, names, videos, problems):
+def read_events(path, names, axes, problems):
     """events.csv as `(events, subjects)`: the canonical table, and `{video_id: subject}` of its column `subject`.
 
-    videos: `{video_id: (n_frames or None, fps or None)}`; both tables are empty where there is no file.
+    axes: `{video_id: Axis}`, without n_frames or fps where they are not known; both are empty where there is no file.
     """
     if not path.is_file():
         return _table([]), {}
@@ -127,15 +126,15 @@ def read_events(path, names, videos, problems):
     sheet.integer("apex")
     sheet.one_of("expression_type", TYPES)
     broken = _broken(sheet, problems, "dropped")
-    if times == SECONDS and any(fps is None for _, fps in videos.values()):
+    if times == SECONDS and not all(axis.fps for axis in axes.values()):
         problems.refuse(path, 1, "times in seconds need the videos' frame rate: set dataset.fps")
         return _table([]), {}
     lines = zip(sheet.lines.tolist(), sheet.table.to_dict("records"), strict=True)
     rows = [(path, line, row) for line, row in lines]
-    return collect(rows, times, names, videos, problems, broken)
+    return collect(rows, times, names, axes, problems, broken)
 
 
-def collect(rows, times, names, videos, problems, broken=()):
+def collect(rows, times, names, axes, problems, broken=()):
     """`(events, subjects)` as `read_events` gives them, of `(path, line, row)` with the cells of events.csv.
 
     times: FRAMES or SECONDS, already numbers; broken: lines whose problems are noted already.
@@ -146,13 +145,13 @@ def collect(rows, times, names, videos, problems, broken=()):
         words = ("emotion", "subject", "label_set", "provenance")
         if video_id is None or line in broken or _refused(row, words, path, line, problems):
             continue
-        if video_id not in videos:
+        if video_id not in axes:
             problems.repair(video_id, line, "video_left_out", "", "dropped")
             continue
         if row["subject"].strip() and subjects.setdefault(video_id, row["subject"].strip()) != row["subject"].strip():
             before = f"{video_id}: {subjects[video_id]}, {row['subject']}"
             problems.fault(path, line, "two_subjects", video_id, before, subjects[video_id])
-        interval = _interval(row, times, *videos[video_id], _Place(path, line, video_id, problems))
+        interval = _interval(row, times, axes[video_id], _Place(path, line, video_id, problems))
         if interval is None:
             continue
         event = {
@@ -188,7 +187,7 @@ class _Place:
         self.problems.fault(self.path, self.line, rule, self.video_id, before, after)
 
 
-def _interval(row, times, n_frames, fps, place):
+def _interval(row, times, axis, place):
     """`{onset, apex, offset}` in frames, inside the video; None if the row is dropped."""
     start, end = row[times[0]], row[times[1]]
     before = f"{times[0]} {start:g}, {times[1]} {end:g}" if times == SECONDS else f"onset {start}, offset {end}"
@@ -197,17 +196,17 @@ def _interval(row, times, n_frames, fps, place):
     if times == SECONDS:
         if start < 0:
             return place.fault("onset_before_first_frame", before, "dropped")
-        if end * fps > release.LAST_FRAME:
-            return place.fault("not_a_frame_number", f"{before}, {fps:g} fps", "dropped")
-        onset, offset = (int(np.rint(time * fps)) for time in (start, end))
-        offset -= 1  # the offset in seconds is exclusive
+        if end * axis.fps > release.LAST_FRAME:
+            return place.fault("not_a_frame_number", f"{before}, {axis.fps:g} fps", "dropped")
+        onset, offset = axis.frames(start, end)
         if offset < onset:
-            return place.fault("shorter_than_a_frame", f"{before}, {fps:g} fps", "dropped")
+            return place.fault("shorter_than_a_frame", f"{before}, {axis.fps:g} fps", "dropped")
     else:
         onset, offset = int(start), int(end)
-    if n_frames is not None and offset >= n_frames:
-        last, kept = n_frames - 1, onset < n_frames
-        before = f"{before}, last frame {last}" + (f" ({last / fps:.3f} s)" if times == SECONDS else "")
+    if axis.n_frames is not None and offset >= axis.n_frames:
+        last, kept = axis.n_frames - 1, onset < axis.n_frames
+        before = f"{before}, last frame {last}"
+        before += f" ({axis.seconds(last, last)[0]:.3f} s)" if times == SECONDS else ""
         place.fault("past_the_end", before, f"offset {last}" if kept else "dropped")
         if not kept:
             return None

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from fedn_pipeline import files
-from fedn_pipeline.files import InputError
+from fedn_pipeline.files import UNPRINTABLE, InputError
 
+VARIABLE = "variable_rate"  # column of videos.csv: frames have time stamps of their own, and `fps` is their mean
 VIDEO_COLUMNS = ("video_id", "subject", "source", "kind", "n_frames", "fps", "width", "height")
 EVENT_COLUMNS = (
     "video_id",
@@ -31,7 +32,6 @@ EVENT_COLUMNS = (
 DETECTION_COLUMNS = ("video_id", "onset", "offset", "confidence", "emotion", "kept")
 # Names files and words of commands: none is hidden, an option, or a way out of a folder.
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories: control, surrogate, line and paragraph separators
 KINDS = ("", "frames", "video")
 BOOLEANS = {"True": True, "true": True, "1": True, "False": False, "false": False, "0": False}
 MAX_LINES = 200  # problems listed in one message; the rest is counted
@@ -41,7 +41,8 @@ def read_videos(path, known=()):
     """videos.csv: `video_id, subject` are required, further columns (groups of subjects) are kept as text.
 
     `known`: columns that must not be empty.
-    Dtypes: text, but `n_frames, width, height` Int64 and fps float64, empty where unknown. Raises InputError.
+    Dtypes: text, but `n_frames, width, height` Int64 and fps float64, empty where unknown; bool the column VARIABLE, if
+    there is one. Raises InputError.
     """
     sheet = Sheet(path, VIDEO_COLUMNS, required=("video_id", "subject"), further_columns=True)
     sheet.safe_name("video_id")
@@ -50,6 +51,8 @@ def read_videos(path, known=()):
     for column in ("n_frames", "width", "height"):
         sheet.integer(column, minimum=1)
     sheet.number("fps", positive=True)
+    if VARIABLE in sheet.header:
+        sheet.boolean(VARIABLE)
     for column in known:
         sheet.flag(sheet.table[column].isna(), lambda row, column=column: f"{column} must be known for this stage")
     sheet.unique(["video_id"], "two videos with one id")

@@ -1,5 +1,5 @@
-"""Annotations in the formats of the tools that people annotate with: ELAN, BORIS, ActivityNet's JSON, Praat.
+"""The commands `export` and `import` (stage.py): this project's tables <-> the formats of annotations/ (exchange.md).
 
-One file per format, each `write(path, clips, spans)` and `read(path, tiers) -> spans.Found`, all in seconds; clock.py
-alone turns frames into seconds and back. stage.py holds the commands `export` and `import` (exchange.md).
+known.py tells which videos there are, detected.py what there is to export; faces/axis.py alone turns frames into
+seconds and back.
 """

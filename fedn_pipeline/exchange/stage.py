@@ -3,31 +3,37 @@
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
-from fedn_pipeline import config, files
-from fedn_pipeline.dataset import custom, custom_tables, tables
-from fedn_pipeline.exchange import activitynet, boris, clock, detected, elan, spans, textgrid
+from fedn_pipeline import files
+from fedn_pipeline.annotations import activitynet, boris, elan, spans, textgrid
+from fedn_pipeline.dataset import custom_tables
+from fedn_pipeline.exchange import detected, known
 from fedn_pipeline.files import InputError
 
 FORMATS = {"elan": elan, "boris": boris, "activitynet": activitynet, "textgrid": textgrid}
 SUFFIXES = {module.SUFFIX.lower(): name for name, module in FORMATS.items()} | {".tsv": "boris"}
+MILLISECOND_S = 0.001
 # How the files begin, for those whose name does not tell.
 STARTS = (("elan", b"<"), ("activitynet", b"{"), ("textgrid", b"File type"), ("boris", b"Observation id"))
 
 
-def export(source, to, out, videos=None, threshold=None, labels="annotated", force=False):
+def export(source, to, out, videos=None, threshold=None, labels="annotated", settings=None, force=False):
     """Write annotations in the format `to`; the text to print.
 
-    source: folder that `detect` wrote (or one detections.json of it), or events.csv or detections.csv with the table
-    `videos`. out: a file, or a folder; for ELAN and Praat with the videos' own subfolders, so that each file lies
-    beside its video if `out` is the videos' folder. What exists is only overwritten with `force`. Raises InputError.
+    source: folder that `detect` wrote (or one detections.json of it), or events.csv or detections.csv of the `videos`
+    (known.py). out: a file, or a folder; for ELAN and Praat with the videos' own subfolders, so that each file lies
+    beside its video if `out` is the videos' folder. What exists is only overwritten with `force`. settings: section
+    `dataset`. Raises InputError.
     """
     form, source, out = FORMATS[to], Path(source), Path(out)
     if source.suffix.lower() == ".csv":
         if videos is None:
-            raise InputError(f"{source}: give the data set's table with --videos")
-        found = detected.read_table(source, videos, labels, threshold)
+            raise InputError(
+                f"{source}: of which videos? Give --videos: their folder, videos.csv, or what `detect` wrote of them"
+            )
+        found = detected.read_table(source, known.read(videos, settings), labels, threshold)
     elif videos is not None:
         raise InputError(f"{source}: --videos belongs to a table; what `detect` wrote tells its own videos")
     elif source.is_file() or source.is_dir():
@@ -35,9 +41,9 @@ def export(source, to, out, videos=None, threshold=None, labels="annotated", for
     else:
         raise InputError(f"{source}: no such file or folder")
     if form.MILLISECONDS:
-        for _, axis, of_video in found.values():
+        for clip, axis, of_video in found.values():
             if of_video:
-                axis.check_milliseconds(to)
+                _check_milliseconds(clip, axis, to)
     targets = _targets(form, out, [clip for clip, *_ in found.values()])
     for path in targets:
         if path.exists() and not force:
@@ -48,6 +54,16 @@ def export(source, to, out, videos=None, threshold=None, labels="annotated", for
             form.write(partial, clips, of_clips)
     count = sum(len(of_video) for *_, of_video in found.values())
     return f"{count} expressions of {len(found)} videos in {len(targets)} file(s): {out}"
+
+
+def _check_milliseconds(clip, axis, tool):
+    """InputError where frames are so short that whole milliseconds cannot tell them apart."""
+    shortest_s = float(np.diff(axis.edges_s).min()) if axis.variable else 1 / axis.fps
+    if shortest_s <= MILLISECOND_S:
+        raise InputError(
+            f"{clip.video_id}: {tool} keeps whole milliseconds, but its frames are {shortest_s * 1000:.3g} ms apart: "
+            "use activitynet or textgrid"
+        )
 
 
 def _targets(form, out, clips):
@@ -94,16 +110,16 @@ def recognised(path):
 def import_files(paths, out, videos=None, form=None, tiers=(), settings=None, force=False):
     """Read annotations and write events.csv of a `custom` data set; the text to print.
 
-    videos: a folder of videos, a videos.csv, or a folder that `detect` wrote; then the names of the videos are checked
-    and times become frames, by each frame's own time where `detect` noted it. Without: onset_s and offset_s, which the
-    reader `custom` turns into the same frames. settings: section `dataset`. Raises InputError with every problem.
+    videos: a folder of videos, a videos.csv, or what `detect` wrote (known.py); then the videos' names are checked and
+    times become frames. Without: onset_s and offset_s, which the reader `custom` turns into the same frames. settings:
+    section `dataset`. Raises InputError with every problem.
     """
     out = Path(out)
     if out.suffix.lower() != ".csv":
         raise InputError(f"{out}: --out must be a table, e.g. {out / 'events.csv'}")
     if out.exists() and not force:
         raise InputError(f"{out}: is there already: give another --out, or --force")
-    clocks, names = _clocks(Path(videos), settings) if videos else ({}, None)
+    of_videos = known.read(videos, settings) if videos else None
     rows, problems, notes, first = [], [], [], {}
     for path in paths:
         try:
@@ -116,8 +132,8 @@ def import_files(paths, out, videos=None, form=None, tiers=(), settings=None, fo
             notes.append(f"{path}: no annotations")
         n_scores = sum(span.confidence is not None for span in found.spans)
         notes += [f"{path}: confidences that events.csv has no place for: {n_scores}"] if n_scores else []
-        place = _beside(Path(path), Path(videos), names) if videos else None
-        rows += [row for span in found.spans if (row := _row(path, span, place, clocks, names, problems))]
+        place = _beside(Path(path), Path(videos), of_videos.names) if videos else None
+        rows += [row for span in found.spans if (row := _row(path, span, place, of_videos, problems))]
     for row in rows:
         file = row["provenance"].partition(":")[0]
         if first.setdefault(row["video_id"], file) != file:
@@ -126,7 +142,7 @@ def import_files(paths, out, videos=None, form=None, tiers=(), settings=None, fo
             )
     notes = list(dict.fromkeys(notes))
     if problems:
-        raise InputError("\n".join(problems))
+        raise InputError("\n".join(dict.fromkeys(problems)))
     columns = ["video_id", *(custom_tables.FRAMES if videos else custom_tables.SECONDS), "emotion", "subject"]
     table = pd.DataFrame(rows, columns=[*columns, "provenance"])
     if not table["subject"].any():
@@ -148,43 +164,29 @@ def _beside(path, folder, names):
     return name if one and custom_tables.plain(name) in names.ids else None
 
 
-def _row(path, span, place, clocks, names, problems):
+def _row(path, span, place, of_videos, problems):
     """A span as a row of events.csv, of the video `place` if that is known; None with its problem noted."""
     row = {"emotion": span.emotion, "subject": span.subject, "provenance": f"{Path(path).name}:{span.place}"}
-    if names is None:
+    if of_videos is None:
         return {"video_id": spans.base_name(span.video), "onset_s": span.onset_s, "offset_s": span.offset_s, **row}
     where = f"{path}: {span.place}"
-    known = custom_tables.plain(span.video) in names.ids  # else a path of the computer where it was annotated
+    names = of_videos.names
+    is_name = custom_tables.plain(span.video) in names.ids  # else a path of the computer where it was annotated
     try:
-        video_id, rule, detail = names.find(place or (span.video if known else spans.base_name(span.video)))
+        video_id, rule, detail = names.find(place or (span.video if is_name else spans.base_name(span.video)))
     except ValueError as error:
         return problems.append(f"{where}: {error}")
     if rule:
         return problems.append(f"{where}: {rule.replace('_', ' ')}: {detail}")
-    axis = clocks[video_id]
+    try:
+        axis = of_videos.axis(video_id)
+    except InputError as error:
+        return problems.append(str(error))
     onset, offset = axis.frames(span.onset_s, span.offset_s)
     times = f"{span.onset_s:g} to {span.offset_s:g} s"
     if offset < onset:
         return problems.append(f"{where}: {times} is shorter than one frame")
     if offset >= axis.n_frames:
-        end_s = axis.seconds(0, axis.n_frames - 1)[1]
-        return problems.append(f"{where}: {times} ends after video {video_id!r}, which ends at {end_s:.3f} s")
+        ends = f"which ends at {axis.duration_s:.3f} s"
+        return problems.append(f"{where}: {times} ends after video {video_id!r}, {ends}")
     return {"video_id": video_id, "onset": onset, "offset": offset, **row}
-
-
-def _clocks(place, settings):
-    """`({video_id: Clock}, custom_tables.Names)` of a folder of videos, a videos.csv, or what `detect` wrote."""
-    names, clocks = custom_tables.Names(), {}
-    if place.is_file():
-        table = tables.read_videos(place, known=("n_frames", "fps"))
-    elif any(detected.is_ours(files.read_json(path)) for path in detected.documents_in(place)):
-        for video_id, (clip, axis, _) in detected.read_folder(place).items():
-            names.add(video_id, clip.file or video_id)
-            clocks[video_id] = axis
-        return clocks, names
-    else:
-        table = custom.videos_in(place, settings or config.validate({})["dataset"])
-    for row in table.itertuples():
-        names.add(row.video_id, row.source or row.video_id)
-        clocks[row.video_id] = clock.Clock(row.video_id, row.fps, row.n_frames)
-    return clocks, names

@@ -15,6 +15,11 @@ def runs(mask):
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
+def unbridged(found, max_gap):
+    """Runs `(start, end)` of frames without a face, `found [n_frames]` bool, too long to bridge or at an end."""
+    return [run for run in runs(~found) if run[0] == 0 or run[1] == len(found) or run[1] - run[0] > max_gap]
+
+
 def bridge(values, found, max_gap):
     """Fill runs of at most `max_gap` frames that have a face on both sides.
 
@@ -23,9 +28,7 @@ def bridge(values, found, max_gap):
     """
     values = np.where(found[:, None], values, np.nan)
     status = np.where(found, TRACKED, MISSING)
-    for start, end in runs(~found):
-        if start == 0 or end == len(found) or end - start > max_gap:
-            continue
+    for start, end in sorted({*runs(~found)} - {*unbridged(found, max_gap)}):
         share = (np.arange(start, end) - start + 1)[:, None] / (end - start + 1)
         values[start:end] = (1 - share) * values[start - 1] + share * values[end]
         status[start:end] = BRIDGED

@@ -321,6 +321,12 @@ class Reader:
             # Not frame.time: frames that leave the decoder at its flush have no time base.
             yield _upright(frame, width, height), None if frame.pts is None else frame.pts * self._scan.tick_s
 
+    def to_end(self):
+        """Decode the file, of whose pictures none is wanted; the Reader itself."""
+        for _ in self._frames():
+            continue
+        return self
+
     def times_s(self):
         """When each decoded frame is shown, `[n]` from 0, by its time stamp; None where they are absent or fall."""
         ticks = [np.nan if time is None else time for time in self._scan.frame_times]
@@ -349,10 +355,7 @@ class Reader:
 
 def probe(path, strict=None):
     """Decode `path` once and return its VideoInfo. Raises InputError (module docstring)."""
-    reader = Reader(path, strict)
-    for _ in reader._frames():
-        continue
-    return reader.info()
+    return Reader(path, strict).to_end().info()
 
 
 def frames(path, info=None):

@@ -20,7 +20,7 @@ VIDEOS = "videos"  # key of DataFrame.attrs: Seen
 DRAWN = ("classes", "threshold", "curve", "missing_s")  # what the figure needs of detections.json
 LANE, WIDTH = 0.35, 11  # inches: height of an emotion's lane, width of the figure
 FAINT = 0.25  # opacity of what is not kept
-TOLD = ("WARNING", "fedn-pipeline")  # lines of standard error that are not progress
+BAR = "frame/s"  # in a line of progress, which the next one replaces
 
 
 class Seen(dict):
@@ -36,7 +36,7 @@ def detect(path, model=None, out=None, person="largest", threshold=None, progres
     model: folder of a bundle (default: what `make demo` leaves, here or where the package lies). out: folder for the
     tables and pages of the command `fedn-pipeline detect`, which this runs (default: nothing is left). person: largest,
     left, right, or a number. threshold: confidence from which `kept` is True (default: the bundle's). progress: show
-    the command's own words.
+    what the command says, while it says it.
 
     Returns a DataFrame, a row for each candidate: `video_id, onset, offset` (frames from 0, offset included),
     `onset_s, offset_s` (seconds; the latter when the offset frame ends), `apex, confidence, emotion, kept,
@@ -52,16 +52,14 @@ def detect(path, model=None, out=None, person="largest", threshold=None, progres
         model = model or _default_model()
         command += ["--model", str(model)] if model is not None else []
         command += ["--threshold", str(threshold)] if threshold is not None else []
-        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
-        if done.returncode not in (0, GONE_ON) or not (folder / SUMMARY).is_file():
-            last = done.stderr.strip().rpartition("\n")[2]
-            raise InputError(last or f"fedn-pipeline detect ended with status {done.returncode}")
+        status, said = _run(command, progress, None if out else folder)
+        if status not in (0, GONE_ON) or not (folder / SUMMARY).is_file():
+            raise InputError(said[-1] if said else f"fedn-pipeline detect ended with status {status}")
         summary = read_json(folder / SUMMARY)
         if summary["failed"] and Path(path).is_file():
             raise InputError(*summary["failed"].values())
-        if progress or done.returncode:
-            print(done.stdout, end="")
-            print(*(line for line in done.stderr.splitlines() if line.startswith(TOLD)), sep="\n", file=sys.stderr)
+        if status and not progress:
+            print(*summary["failed"].values(), sep="\n", file=sys.stderr)
         # Names and emotions are words, be they empty or `NA`; no number is ever missing.
         table = pd.read_csv(folder / CSV, dtype={"video_id": str, "emotion": str}, keep_default_na=False)
         documents = {video: read_json(folder / video / JSON) for video in summary["videos"]}
@@ -70,6 +68,24 @@ def detect(path, model=None, out=None, person="largest", threshold=None, progres
             for video, content in documents.items()
         })  # fmt: skip
         return table.astype({"kept": bool})
+
+
+def _run(command, progress, hidden):
+    """Run a command: `(exit status, what it said)`, lines without progress; `progress` passes all on as it is said.
+
+    A place in the folder `hidden` is not shown: it will not be there any more.
+    """
+    said = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace"
+    ) as process:
+        for line in process.stdout:
+            line = line.rstrip().partition(f": {hidden}")[0] if hidden else line.rstrip()
+            if line and BAR not in line:
+                said.append(line)
+            if line and progress:
+                print(line, end="\r" if BAR in line else "\n", flush=True)
+    return process.returncode, said
 
 
 def _default_model():
@@ -99,7 +115,8 @@ def timeline(table, video_id=None):
     figure, (lanes, curve) = plt.subplots(2, 1, sharex=True, layout="constrained", **shape)
     for one in mine.itertuples():
         place = {"y": emotions.index(one.emotion), "left": one.onset_s, "width": one.offset_s - one.onset_s}
-        lanes.barh(**place, height=0.8, color=colour[one.emotion], alpha=1 if one.kept else FAINT)
+        shade = {"color": colour[one.emotion], "alpha": 1 if one.kept else FAINT}
+        lanes.barh(**place, **shade, height=0.8, edgecolor="white", lw=0.8)
     lanes.set_yticks(range(len(emotions)), [emotion or "expression" for emotion in emotions])
     lanes.set_title(f"{video_id}: {int(mine.kept.sum())} expressions")
     if seen:

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from fedn_pipeline import __version__, compute, files, intervals
+from fedn_pipeline.bundle.layout import THRESHOLD_DIGITS
 from fedn_pipeline.detection import candidates
 from fedn_pipeline.faces import align, alignment, following, gaps, landmarks
 from fedn_pipeline.faces.crops import CROPS_SUFFIX
@@ -23,7 +24,9 @@ from fedn_pipeline.training.fold import raw_predictions
 from fedn_pipeline.viewer import page
 
 CURVE_EVERY = 3  # steps of the 30 fps axis between two values of the confidence curve
+SHORTEST_S = 1  # a shorter video has no resting face to compare with
 BOX_EVERY = 5  # frames between two boxes of the person
+QUALITY = {"spotting_f1": "spotting F1", "recognition_f1_micro": "recognition F1"}  # metrics that the page names
 
 
 def run(path, video_id, bundle, folder, settings, person=people.LARGEST, crops=False, progress=True, name=None):
@@ -48,18 +51,19 @@ def run(path, video_id, bundle, folder, settings, person=people.LARGEST, crops=F
         everybody = people.notable(following.people(watched.linker, faces))
         chain = people.choose(everybody, person, path)
         followed = following.follow(watched.linker, faces, chain)
-        absent = absences(followed.faces, watched.info.fps, faces["max_gap_s"])
+        has_face = np.array([face is not None for face in followed.faces])
+        absent = gaps.unbridged(has_face, round(faces["max_gap_s"] * watched.info.fps))
         features, valid = features_of(watched, chain or [], absent, width, finish)
         found = _found(bundle, features, valid, watched.axis, settings["threshold"])
         content = _content(name or shown(path.name), video_id, bundle, watched, followed, absent, found)
         content["person"] = {"n_people": len(everybody), "chosen": person, "boxes": _boxes(followed.faces)}
         thumbnails = {one["apex"]: kept.nearest(chain or [], one["apex"]) for one in content["detections"]}
+        if crops:
+            _write_crops(path, video_id, bundle, watched, followed, folder, progress)
         table = pd.DataFrame(rows(content), columns=columns(bundle.classes))
         files.write_csv(folder / CSV, table, float_format=None, checksum=False)  # people carry these files elsewhere
         files.write_json(folder / JSON, content, checksum=False)
         page.write(folder / PAGE, content, proxy_path, {frame: jpeg for frame, jpeg in thumbnails.items() if jpeg})
-        if crops:
-            _write_crops(path, video_id, bundle, watched, followed, folder, progress)
     return content
 
 
@@ -89,14 +93,8 @@ def rows(content):
         yield {"video_id": content["video"]["id"], **one, "kept": int(one["kept"]), **scores}
 
 
-def absences(faces, fps, max_gap_s):
-    """Runs `(start, end)`, half-open, of frames without the person's face that are too long to be bridged (gaps.py)."""
-    runs = gaps.runs(np.array([face is None for face in faces]))
-    return [run for run in runs if run[0] == 0 or run[1] == len(faces) or run[1] - run[0] > round(max_gap_s * fps)]
-
-
 def features_of(watched, chain, absent, width, finish):
-    """`(features [n_steps, D], valid [n_steps])` of the person that a chain of tracks is; `absent` as of `absences`.
+    """`(features [n_steps, D], valid [n_steps])` of the person that a chain of tracks is; `absent`: gaps.unbridged.
 
     A frame that the pass did not expect to be needed takes the vector of the track's nearest one within a step.
     """
@@ -118,7 +116,7 @@ def features_of(watched, chain, absent, width, finish):
 
 def _found(bundle, features, valid, axis, threshold):
     """Detections of one video, highest confidence first: `detections` of detections.json, `curve`, `threshold`."""
-    threshold = bundle.threshold if threshold is None else threshold
+    threshold = round(bundle.threshold if threshold is None else threshold, THRESHOLD_DIGITS)
     video = pd.DataFrame({"video_id": ["video"], "fps": [axis.fps], "n_frames": [axis.n_frames]})
     device = compute.device()
     loaded = data.Videos(("video",), np.array([len(features)]), torch.from_numpy(features).to(device), {"video": valid})
@@ -127,8 +125,10 @@ def _found(bundle, features, valid, axis, threshold):
     spans, confidence, label, logits = candidates.chosen(raw, bundle.names, bundle.settings["detections"])
     onset, offset = candidates.frames(axis.from_steps(spans), axis.n_frames)
     onset_s, offset_s = axis.seconds(onset, offset)
+    written = [round(float(value), 6) for value in confidence]  # `kept` is what the page makes of these
     scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
-    apexes = [apex(features, valid, span, axis) for span in spans]
+    source = axis.source_frames()
+    apexes = [apex(features, valid, span, source) for span in spans]
     named = [(number, name) for number, name in enumerate(bundle.names) if name not in ("", OBJECTNESS)]
     detections = [
         {
@@ -137,10 +137,10 @@ def _found(bundle, features, valid, axis, threshold):
             "apex": int(np.clip(apexes[i], onset[i], offset[i])),
             "onset_s": round(float(onset_s[i]), 6),
             "offset_s": round(float(offset_s[i]), 6),
-            "confidence": round(float(confidence[i]), 6),
+            "confidence": written[i],
             "emotion": bundle.names[label[i]],
             "scores": {name: round(float(scores[i, number]), 6) for number, name in named},
-            "kept": bool(confidence[i] >= threshold),
+            "kept": written[i] >= threshold,
         }
         for i in range(len(spans))
     ]
@@ -152,10 +152,11 @@ def _found(bundle, features, valid, axis, threshold):
     }
 
 
-def apex(features, valid, span, axis):
+def apex(features, valid, span, source):
     """The frame in a span of steps whose features, smoothed over three steps, are farthest from those at its ends.
 
-    Steps without a face (`valid` is False) are passed over, unless there are no others.
+    source: the frame shown at each step, `[n_steps]`. Steps without a face (`valid` is False) are passed over, unless
+    there are no others.
     """
     start, end = int(span[0]), max(int(span[0]) + 1, int(np.ceil(span[1])))
     steps = np.arange(start, min(end, len(features)))
@@ -164,18 +165,28 @@ def apex(features, valid, span, axis):
     padded = np.pad(inside, ((1, 1), (0, 0)), mode="edge")
     inside = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
     far = np.linalg.norm(inside - inside[0], axis=1) + np.linalg.norm(inside - inside[-1], axis=1)
-    return axis.source_frames()[steps[np.argmax(far)]]
+    return source[steps[np.argmax(far)]]
 
 
 def _model(bundle):
     """What the page says of the model."""
-    said = bundle.description
+    said, metrics = bundle.description, bundle.description["quality"]["metrics"]
+    scores = ", ".join(filter(None, (_score(words, metrics.get(name, {})) for name, words in QUALITY.items())))
     return {
         "name": f"{said['experiment']} ({said['dataset']})",
         "backbone": bundle.backbone,
         "trained_on": said["description"],
-        "expected": said["quality"]["of"],
+        "expected": f"{scores}: {said['quality']['of']}" if scores else said["quality"]["of"],
     }
+
+
+def _score(words, metric):
+    """A metric of a bundle's quality as `spotting F1 43.6 % [29.8, 58.5]`; None where it has no value."""
+    value, *ends = (metric.get(name) for name in ("value", "low", "high"))
+    if value is None:
+        return None
+    interval = "" if None in ends else " [{:.1f}, {:.1f}]".format(*(100 * end for end in ends))
+    return f"{words} {100 * value:.1f} %{interval}"
 
 
 def _boxes(faces):
@@ -193,6 +204,8 @@ def _content(name, video_id, bundle, watched, followed, absent, found):
     warnings = info.warnings() + axis.warnings
     if not any(followed.faces):
         warnings.append("no face was found in any frame")
+    if axis.duration_s < SHORTEST_S:
+        warnings.append(f"{axis.duration_s:.2g} s are too short to tell an expression from a resting face")
     if followed.n_several:
         warnings.append(f"{followed.n_several} frames show more than one face; one person was followed")
     return {

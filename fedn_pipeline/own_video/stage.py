@@ -6,6 +6,7 @@ are written after each video, so that a run that is killed keeps what it has don
 
 import os
 import sys
+import traceback
 from itertools import count
 from pathlib import Path
 
@@ -73,6 +74,8 @@ def run(source, model, out, settings, person=people.LARGEST, crops=False, progre
         except files.Unwritable:
             raise
         except Exception as error:  # of any library: the other videos may be sound
+            if not isinstance(error, InputError):  # nobody has foreseen it: say where
+                traceback.print_exc()
             failed[shown(path)] = why = _why(path, error)
             print(f"fedn-pipeline detect: {why}", file=sys.stderr, flush=True)
             entries.append({"name": name, "failure": why})

@@ -10,16 +10,15 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
 from fedn_pipeline import intervals
-from fedn_pipeline.faces import crops, following, landmarks, video
+from fedn_pipeline.faces import axis, crops, following, landmarks, video
 from fedn_pipeline.features.extract import ahead
-from fedn_pipeline.own_video import axis
 from fedn_pipeline.own_video.embedding import Crop
 from fedn_pipeline.own_video.layout import shown
 
@@ -53,7 +52,7 @@ def watch(path, settings, embed, faces, proxy, progress=True):
     bar = {"desc": reader.path.name, "total": reader.expected, "disable": not progress, "unit": "frame"}
     pictures = marked(reader.pictures(), None if reader.guessed else fps)
     watched = _watch(pictures, fps, None, settings, embed, faces, proxy(fps, expected_s), bar)
-    info, line = _timed(reader)
+    info, line = axis.timed(reader)
     n_seen = len(watched.linker.n_faces)
     if info.damaged.any() or n_seen != info.n_frames or not 1 / WRONG_RATE < info.fps / fps < WRONG_RATE:
         print(
@@ -69,18 +68,6 @@ def watch(path, settings, embed, faces, proxy, progress=True):
         watched = _watch(pictures, info.fps, info.damaged, settings, embed, faces, copy, bar)
     watched.info, watched.axis = info, line
     return watched
-
-
-def _timed(reader):
-    """VideoInfo and Axis of a file that has been decoded to its end."""
-    info, times_s = reader.info(), reader.times_s()
-    every_s = axis.with_missing(times_s, info.missing)
-    line = axis.of_video(info.n_frames, info.fps, every_s)
-    if every_s is None and times_s is not None and len(times_s) > 1:
-        decoded = axis.of_video(len(times_s), (len(times_s) - 1) / times_s[-1], times_s)
-        if decoded.variable:
-            line.warnings.append("the frame rate varies, but which time belongs to which frame is unknown: by the mean")
-    return replace(info, fps=line.fps), line
 
 
 def _watch(pictures, fps, unseen, settings, embed, faces, copy, bar):

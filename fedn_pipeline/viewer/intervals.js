@@ -1,6 +1,7 @@
 // The intervals: what the model found and what was edited by hand; undo; events.csv.
 
 const COLUMNS = ["video_id", "onset", "apex", "offset", "emotion", "provenance"];
+const LABEL_SET = "annotated"; // of rows that name none, for the reader
 
 function makeStore(data, axis) {
   let nextId = 0, past = [], future = [], threshold = data.threshold, others = [], columns = COLUMNS;
@@ -26,7 +27,9 @@ function makeStore(data, axis) {
   }
   const isShown = (item) => item.source !== "model" || item.loaded || item.confidence >= threshold;
   const order = (a, b) => a.onset - b.onset || a.offset - b.offset || a.id - b.id;
-  const labels = () => [...new Set([...data.classes, ...items.map((item) => item.emotion)])];
+  // A model that only spots has no classes: its one lane is that of intervals without a label.
+  const classes = data.classes.length ? data.classes : [""];
+  const labels = () => [...new Set([...classes, ...items.map((item) => item.emotion)])];
 
   return {
     onChange: (listener) => listeners.push(listener),
@@ -45,7 +48,7 @@ function makeStore(data, axis) {
     // The label as it may stand in events.csv: one spelling per word, nothing that the reader refuses.
     label(text) {
       const name = text.normalize("NFC").trim();
-      if (!name) throw new Error("a label needs a name");
+      if (!name && !labels().includes("")) throw new Error("a label needs a name");
       if (name.startsWith("=")) throw new Error("a label must not begin with =");
       if (/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(name)) throw new Error("a label must not hold control characters");
       return labels().find((known) => known.toLowerCase() === name.toLowerCase()) ?? name;
@@ -72,8 +75,9 @@ function makeStore(data, axis) {
     save() {
       const seen = new Set();
       const rows = items.filter(isShown).sort(order).filter((item) => {
-        const key = JSON.stringify([item.onset, item.offset, item.emotion]); // the reader refuses a repeated row
-        return !seen.has(key) && seen.add(key);
+        const { expression_type: type = "", label_set: labelSet = "" } = item.further;
+        const key = JSON.stringify([item.onset, item.offset, item.emotion, type, labelSet.trim() || LABEL_SET]);
+        return !seen.has(key) && seen.add(key); // the reader refuses a repeated row
       }).map((item) => ({
         ...item.further, video_id: data.video.id, onset: item.onset, apex: item.apex ?? "", offset: item.offset,
         emotion: item.emotion, provenance: provenance(item),
@@ -82,25 +86,29 @@ function makeStore(data, axis) {
       tell();
       return { n: rows.length, text: formatCsv(columns, [...rows, ...others]) };
     },
-    // Replaces all intervals by those of an events.csv (an edit that undo takes back); says what was read.
+    // Replaces all intervals by those of an events.csv (an edit that undo takes back), unless it has none of this
+    // video; says what was read.
     load(text) {
       const table = readTable(text);
       const { id, file } = data.video;
       const paths = [file, file.split("/").pop()]; // below the folder of the videos, and the name alone
       const names = new Set([id, ...paths, ...paths.map((path) => path.replace(/\.[^.]*$/, ""))]);
       const inSeconds = table.header.includes("onset_s");
-      const mine = table.rows.filter((row) => names.has(row.video_id));
+      const mine = table.rows.filter(({ cells }) => names.has(cells.video_id));
+      const rest = table.rows.filter(({ cells }) => !names.has(cells.video_id)).map(({ cells }) => cells);
       const read = mine.map((row) => ({ ...fromRow(row, axis, inSeconds), id: nextId++ })).map((item) => {
         const same = original.find((o) => o.onset === item.onset && o.offset === item.offset && o.apex === item.apex);
         const scores = same && { scores: same.scores, thumbnail: same.thumbnail };
         return { confidence: null, scores: null, thumbnail: item.apex, ...item, ...scores, loaded: true };
       });
-      others = inSeconds ? [] : table.rows.filter((row) => !names.has(row.video_id));
+      others = inSeconds ? [] : rest;
       columns = [...new Set([...COLUMNS, ...table.header])].filter((name) => name !== "onset_s" && name !== "offset_s");
-      put(read);
-      saved = items;
-      tell();
-      return { read: read.length, others: table.rows.length - read.length, kept: others.length };
+      if (read.length) {
+        put(read);
+        saved = items;
+        tell();
+      }
+      return { read: read.length, others: rest.length, kept: others.length };
     },
   };
 }
@@ -112,40 +120,46 @@ function provenance(item) {
 }
 
 // A row of events.csv as an interval of this video; Error with the row's number if it is none.
-function fromRow(row, axis, inSeconds) {
+function fromRow({ cells, line }, axis, inSeconds) {
   const number = (name) => {
-    const text = row[name].trim();
-    if (!text || !Number.isFinite(+text)) throw new Error(`row ${row.line}: ${name} "${text}" is no number`);
+    const text = cells[name].trim();
+    if (!text || !Number.isFinite(+text)) throw new Error(`row ${line}: ${name} "${text}" is no number`);
     return +text;
   };
-  const onset = inSeconds ? axis.startNear(number("onset_s")) : number("onset");
-  const offset = inSeconds ? axis.endNear(number("offset_s")) : number("offset");
-  if (!Number.isInteger(onset) || !Number.isInteger(offset) || onset < 0 || offset < onset || offset > axis.last) {
-    throw new Error(`row ${row.line}: frames ${onset} to ${offset} are no interval of frames 0 to ${axis.last}`);
+  const [from, to] = (inSeconds ? ["onset_s", "offset_s"] : ["onset", "offset"]).map(number);
+  const latest = 2 * axis.to - axis.middle(axis.last); // half a frame after the end, as the reader rounds
+  if (inSeconds && !(from >= 0 && from < to && to <= latest)) {
+    throw new Error(`row ${line}: ${from} to ${to} s is no interval of 0 to ${+axis.to.toFixed(3)} s`);
   }
-  const apex = /^\d+$/.test(row.apex ?? "") && +row.apex >= onset && +row.apex <= offset ? +row.apex : null;
-  const [, source, confidence] = /^(model|edited|added)(?: (\d\S*))?$/.exec(row.provenance ?? "") ?? [];
-  const { line, video_id, onset_s, offset_s, ...further } = row;
-  return { onset, offset, apex, emotion: row.emotion.trim(), source: source ?? "other",
+  const [onset, offset] = inSeconds ? [axis.startNear(from), axis.endNear(to)] : [from, to];
+  if (!Number.isInteger(onset) || !Number.isInteger(offset) || onset < 0 || offset < onset || offset > axis.last) {
+    throw new Error(`row ${line}: frames ${onset} to ${offset} are no interval of frames 0 to ${axis.last}`);
+  }
+  const { video_id, onset_s, offset_s, ...further } = cells;
+  const apex = /^\d+$/.test(cells.apex ?? "") && +cells.apex >= onset && +cells.apex <= offset ? +cells.apex : null;
+  const [, source, confidence] = /^(model|edited|added)(?: (\d\S*))?$/.exec(cells.provenance ?? "") ?? [];
+  return { onset, offset, apex, emotion: cells.emotion.trim(), source: source ?? "other",
            confidence: confidence ? +confidence : null, further };
 }
 
-// A table with the columns that events.csv must have; Error saying which is missing.
+// A table with the columns that events.csv must have: `{header, rows: [{cells: {column: text}, line}]}`; Error saying
+// which is missing.
 function readTable(text) {
-  const [header = [], ...rows] = parseCsv(text);
+  const [{ cells: header, line: first } = { cells: [], line: 1 }, ...rows] = parseCsv(text);
   const times = header.includes("onset_s") ? ["onset_s", "offset_s"] : ["onset", "offset"];
   const missing = ["video_id", ...times, "emotion"].filter((name) => !header.includes(name));
-  if (missing.length) throw new Error(`row 1: no column ${missing.join(", ")}`);
-  return { header, rows: rows.map((cells, i) => {
-    if (cells.length !== header.length) throw new Error(`row ${i + 2}: ${cells.length} cells, not ${header.length}`);
-    return { ...Object.fromEntries(header.map((name, k) => [name, cells[k]])), line: i + 2 };
+  if (missing.length) throw new Error(`row ${first}: no column ${missing.join(", ")}`);
+  return { header, rows: rows.map(({ cells, line }) => {
+    if (cells.length !== header.length) throw new Error(`row ${line}: ${cells.length} cells, not ${header.length}`);
+    return { cells: Object.fromEntries(header.map((name, k) => [name, cells[k]])), line };
   }) };
 }
 
-// RFC 4180 both ways; blank lines are skipped.
+// RFC 4180 both ways. Rows as `{cells, line}`: the line of the file on which one ends, as the reader counts them; blank
+// lines are skipped.
 function parseCsv(text) {
   const rows = [];
-  let row = [], cell = "", quoted = false;
+  let row = [], cell = "", quoted = false, line = 1;
   const source = text.replace(/^\ufeff/, "");
   for (let i = 0; i < source.length; i++) {
     const c = source[i];
@@ -155,12 +169,13 @@ function parseCsv(text) {
       else quoted = false;
     } else if (c === '"' && cell === "") quoted = true;
     else if (c === ",") row.push(cell), (cell = "");
-    else if (c === "\n") row.push(cell), rows.push(row), (row = []), (cell = "");
+    else if (c === "\n") row.push(cell), rows.push({ cells: row, line }), (row = []), (cell = "");
     else if (c !== "\r") cell += c;
+    if (c === "\n") line += 1;
   }
   if (quoted) throw new Error("a quotation mark is not closed");
-  if (cell || row.length) rows.push([...row, cell]);
-  return rows.filter((cells) => cells.some((text) => /[^ \t]/.test(text)));
+  if (cell || row.length) rows.push({ cells: [...row, cell], line });
+  return rows.filter(({ cells }) => cells.some((text) => /[^ \t]/.test(text)));
 }
 
 function formatCsv(columns, rows) {

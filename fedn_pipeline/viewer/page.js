@@ -55,6 +55,7 @@ function onFrame(frame) {
   drawBox(frame);
 }
 function onChange() {
+  say(""); // of the action before
   if (selected !== null && !store.shown().some((item) => item.id === selected)) select(null);
   list.draw();
   editor.draw();
@@ -87,10 +88,10 @@ function drawBox(frame) {
 }
 
 function add() {
-  const emotion = (selected !== null && store.get(selected)?.emotion) || data.classes[0];
+  const emotion = (selected !== null && store.get(selected)?.emotion) || store.labels()[0];
   const { frame } = player;
   select(store.add(frame, axis.at(Math.min(axis.start(frame) + 1, axis.to)), emotion)); // a second, to be adjusted
-  say(`Added ${emotion} at frame ${frame}.`);
+  say(`Added ${emotion || "an interval"} at frame ${frame}.`);
 }
 function neighbour(direction) {
   const shown = store.shown(), { frame } = player;
@@ -115,10 +116,19 @@ async function load(file) {
   try {
     const { read, others, kept } = store.load(await file.text());
     const rest = `; ${count(others, "row")} of other videos ${kept ? "will be saved with them" : "left out"}`;
-    say(`Loaded ${count(read, "interval")} of this video${others ? rest : ""}.`);
+    const own = read ? `Loaded ${count(read, "interval")} of this video`
+      : `${file.name}: no rows of this video; its intervals stay`;
+    say(`${own}${others ? rest : ""}.`);
   } catch (error) {
     say(`${file.name} was not loaded: ${error.message}.`);
   }
+}
+function setThreshold(value) {
+  store.threshold = byId("threshold").value = value;
+  byId("threshold-value").textContent = value.toFixed(3);
+}
+function resetThreshold() {
+  setThreshold(data.threshold);
 }
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
@@ -145,11 +155,12 @@ const KEYS = {
   Home: () => player.seek(0), End: () => player.seek(axis.last),
   n: () => neighbour(1), p: () => neighbour(-1), i: () => setEnd("onset"), o: () => setEnd("offset"),
   a: add, Delete: remove, Backspace: remove, z: store.undo, "shift+z": store.redo, y: store.redo, s: save,
+  t: resetThreshold,
   "+": () => timeline.zoom(0.5), "=": () => timeline.zoom(0.5), "-": () => timeline.zoom(2), 0: timeline.fit,
   PageUp: () => timeline.pan(-0.8), PageDown: () => timeline.pan(0.8),
   "?": () => byId("help").showModal(), Escape: () => select(null),
 };
-for (const [k, label] of data.classes.slice(0, 9).entries()) {
+for (const [k, label] of store.labels().slice(0, 9).entries()) {
   KEYS[k + 1] = () => selected !== null && editor.relabel(label);
 }
 // With Ctrl or Command only what every editor has; all else stays the browser's.
@@ -183,10 +194,8 @@ for (const [id, action] of Object.entries(onClick)) {
 byId("scrub").addEventListener("input", (event) => player.seek(+event.target.value));
 byId("speed").addEventListener("change", (event) => { video.playbackRate = +event.target.value; });
 byId("show-box").addEventListener("change", () => drawBox(player.frame));
-byId("threshold").addEventListener("input", (event) => {
-  store.threshold = +event.target.value;
-  byId("threshold-value").textContent = store.threshold.toFixed(2);
-});
+byId("threshold").addEventListener("input", (event) => setThreshold(+event.target.value));
+byId("threshold").addEventListener("dblclick", resetThreshold);
 byId("file").addEventListener("change", async ({ target }) => {
   if (target.files[0]) await load(target.files[0]);
   target.value = ""; // the same file can be chosen again
@@ -234,15 +243,13 @@ function describe() {
   byId("show-box").checked = person?.n_people > 1;
   byId("box-choice").hidden = !boxes;
   byId("scrub").max = axis.last;
-  byId("threshold").value = store.threshold;
-  byId("threshold-value").textContent = store.threshold.toFixed(2);
   byId("absent-name").textContent = source.file;
 }
 
 async function begin() {
   describe();
   readColours();
-  onChange();
+  resetThreshold(); // draws the rest
   onFrame(0);
   const pieces = [...document.querySelectorAll("script.proxy")];
   byId("absent").hidden = pieces.length > 0;

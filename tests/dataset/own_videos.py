@@ -14,15 +14,28 @@ from fedn_pipeline.files import InputError
 SIZE = (64, 48)
 
 
-def write_video(path, n_frames=30, fps=30):
+VARIABLE_S = [*np.arange(60) / 30, *(2 + np.arange(60) / 10)]  # the frames of a variable rate: the camera grew slow
+TICK_S = Fraction(1, 30_000)
+
+
+def write_video(path, n_frames=30, fps=30, times_s=None):
+    """A film, with time stamps of its own if they are given."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=Fraction(fps))
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
-        for value in np.linspace(0, 200, n_frames).astype(np.uint8):
-            picture = np.full((SIZE[1], SIZE[0], 3), value, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        if times_s is not None:
+            stream.codec_context.time_base = TICK_S
+        for number, value in enumerate(np.linspace(0, 200, n_frames).astype(np.uint8)):
+            frame = av.VideoFrame.from_ndarray(np.full((SIZE[1], SIZE[0], 3), value, np.uint8), format="rgb24")
+            if times_s is not None:
+                frame.pts, frame.time_base = round(times_s[number] / TICK_S), TICK_S
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def write_variable(path):
+    write_video(path, len(VARIABLE_S), times_s=VARIABLE_S)
 
 
 def write_images(folder, numbers, name="{}.png"):

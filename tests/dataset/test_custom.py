@@ -1,11 +1,14 @@
 """The user's own videos: what is found below the root, how it is measured and named."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from own_videos import by_id, read, refusals, rules, two_subjects, write_events, write_images, write_video
 
+from fedn_pipeline import sources
 from fedn_pipeline.dataset import custom, tables
 from fedn_pipeline.files import InputError
 
@@ -136,6 +139,19 @@ def test_hidden_files_own_outputs_and_circles_are_left_out(root):
     (root / "anna/back").symlink_to(root)
     write_video(root / "alone.mp4", 5)
     assert sorted(read(root).videos["source"]) == ["alone.mp4", "anna/smile.mp4", "ben/talk.avi"]
+
+
+def test_crops_that_detect_wrote_are_no_videos(root):
+    write_video(root / "seen/smile/faces/crops/smile.mp4")
+    write_video(root / "ben/faces/laugh.mp4")
+    (root / "seen/smile/detections.json").write_text("{}")
+    assert sorted(by_id(read(root)).index) == ["laugh", "smile", "talk"]
+
+
+def test_the_reader_knows_nothing_of_the_stages_above():
+    """Imports point up the flow only (architecture.md)."""
+    above = {"exchange", "own_video", "features", "training", "viewer"}
+    assert above.isdisjoint(Path(path).relative_to(sources.PACKAGE).parts[0] for path in sources.of("dataset/stage.py"))
 
 
 def test_names_are_made_safe(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 from exchange.annotators import eaf
-from own_videos import by_id, read, refusals, two_subjects, write_events
+from own_videos import by_id, read, refusals, two_subjects, write_events, write_variable
 
 from fedn_pipeline.dataset import custom
 from fedn_pipeline.files import InputError
@@ -30,6 +30,23 @@ def test_a_file_of_elan_beside_its_video(root):
         ["talk", 0, 59, "sadness", "ben/talk.eaf:tier 'expressions', annotation a1"],
     ]
     assert set(by_id(release)["split"]) == {"train"} and release.notes == [] and not len(release.issues)
+
+
+def test_a_video_of_variable_rate_goes_by_its_time_stamps(root):
+    write_variable(root / "ben/slow.mp4")
+    annotate(root / "ben/slow.eaf", (900, 3500, "happiness"), (6600, 7500, "surprise"))
+    release = read(root)
+    assert release.events[["onset", "offset"]].values.tolist() == [[27, 74], [106, 114]]
+    assert not len(release.issues)
+    video = by_id(release).loc["slow"]
+    assert video["variable_rate"] and video["fps"] == pytest.approx(15, abs=0.2)
+    assert not by_id(release).loc["smile", "variable_rate"]
+    (root / "ben/slow.eaf").unlink()
+    write_events(root, ["slow,0.9,3.5,joy"], "video_id,onset_s,offset_s,emotion")
+    assert read(root).events[["onset", "offset"]].values.tolist() == [[27, 74]]
+    write_events(root, ["slow,9,10,joy"], "video_id,onset_s,offset_s,emotion")
+    (line,) = refusals(root)
+    assert "the interval ends after the last frame" in line and "last frame 119 (7.900 s)" in line
 
 
 def test_files_of_elan_in_a_folder_of_their_own_and_hidden_ones(root):
@@ -80,8 +97,9 @@ def test_two_sources_of_labels_are_refused(root):
 
 def test_the_videos_of_a_folder(root):
     found = custom.videos_in(root, {"strict": True, "fps": None})
-    assert found.values.tolist() == [["smile", "anna/smile.mp4", 30, 30.0], ["talk", "ben/talk.avi", 60, 15.0]]
+    facts = [(item.video_id, item.path.as_posix(), item.n_frames, item.fps) for item in found]
+    assert facts == [("smile", "anna/smile.mp4", 30, 30.0), ("talk", "ben/talk.avi", 60, 15.0)]
     (root / "anna/smile.mp4").write_bytes(b"")
     with pytest.raises(InputError, match="no such folder"):
         custom.videos_in(root / "none", {"strict": True, "fps": None})
-    assert custom.videos_in(root, {"strict": True, "fps": None})["video_id"].tolist() == ["talk"]
+    assert [item.video_id for item in custom.videos_in(root, {"strict": True, "fps": None})] == ["talk"]

@@ -43,6 +43,7 @@ def write_document(folder, video, text):
         (changed("video", "fps", to=0), "fps and n_frames must be above 0"),
         (changed("video", "id", to=7), "video: `id` is 7"),
         (changed("times_s", to=[0.0, 0.1]), "times_s has the shape [2], but there are 50 frames"),
+        (changed("times_s", to=["soon"]), "times_s holds something else than numbers"),
         (changed("times_s", to=[0.0] * 50), "times_s must be finite and grow"),
         ({"video": 1}, "not what `fedn-pipeline detect` wrote"),
     ],
@@ -62,6 +63,23 @@ def test_two_files_of_one_video_and_others_beside(tmp_path):
     write_document(tmp_path, "copy", json.dumps(SOUND))
     with pytest.raises(InputError, match="a second file for video 'clip'"):
         stage.export(tmp_path, "boris", tmp_path / "again")
+
+
+def test_detections_none_of_which_is_kept_are_still_results(tmp_path):
+    write_document(tmp_path, "clip", json.dumps(changed("detections", to=[])))
+    stage.export(tmp_path, "activitynet", tmp_path / "out.json")
+    assert json.loads((tmp_path / "out.json").read_text())["results"] == {"clip": []}
+
+
+def test_an_absurd_length_costs_no_memory(tmp_path):
+    write_document(tmp_path, "clip", json.dumps(changed("video", "n_frames", to=10**15)))
+    assert stage.export(tmp_path, "elan", tmp_path / "out").startswith("1 expressions")
+
+
+def test_a_call_of_which_every_video_failed(tmp_path):
+    (tmp_path / "summary.json").write_text(json.dumps({"videos": [], "failed": {"clip.mp4": "broken"}}))
+    with pytest.raises(InputError, match=r"summary\.json: the last call of `detect` could use none of its videos"):
+        stage.export(tmp_path, "elan", tmp_path / "out")
 
 
 def write_tables(folder, **columns):

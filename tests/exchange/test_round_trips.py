@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from fedn_pipeline import files
 from fedn_pipeline.dataset import tables
-from fedn_pipeline.exchange import clock, stage
+from fedn_pipeline.exchange import stage
+from fedn_pipeline.faces import axis
 from fedn_pipeline.files import InputError
 
 RATES = (24000 / 1001, 25, 30000 / 1001, 30, 50, 60000 / 1001, 120, 240, 7.3, 15.0041, 499)
@@ -66,12 +67,11 @@ def test_expressions_without_a_name(tmp_path, form):
 @settings(max_examples=25, deadline=None)
 @given(fps=st.one_of(st.sampled_from(RATES), st.floats(1, 900)), interval=frames)
 def test_seconds_become_the_same_frames_in_the_reader_custom(form, fps, interval):
-    """Its rule is round(seconds x fps); ELAN and BORIS have rounded to milliseconds before."""
-    times_s = clock.Clock("clip", fps).seconds(*interval)
+    """ELAN and BORIS have rounded to milliseconds before."""
+    times_s = axis.Axis(None, fps).seconds(*interval)
     if stage.FORMATS[form].MILLISECONDS:
         times_s = tuple(round(time, 3) for time in times_s)
-    onset, offset = (round(time * fps) for time in times_s)
-    assert (onset, offset - 1) == interval
+    assert axis.Axis(None, fps).frames(*times_s) == interval
 
 
 @settings(max_examples=40, deadline=None)
@@ -85,11 +85,11 @@ def test_the_frames_of_a_variable_rate(steps, start_ms, data):
     times_s = [start_ms / 1000]
     for step in steps:
         times_s.append(round(times_s[-1] + step / 1000, 3))
-    axis = clock.from_times("clip", 25, len(times_s), times_s)
+    line = axis.of_stamps(times_s)
     onset = data.draw(st.integers(0, len(times_s) - 1))
     offset = data.draw(st.integers(onset, len(times_s) - 1))
-    start_s, end_s = axis.seconds(onset, offset)
-    assert axis.frames(round(start_s, 3), round(end_s, 3)) == (onset, offset)
+    start_s, end_s = line.seconds(onset, offset)
+    assert line.frames(round(start_s, 3), round(end_s, 3)) == (onset, offset)
     assert start_s == times_s[onset] and (offset + 1 == len(times_s) or end_s == times_s[offset + 1])
 
 

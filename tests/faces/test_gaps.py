@@ -20,6 +20,12 @@ def test_long_gaps_and_ends_are_missing():
     assert np.isnan(values[status == "missing"]).all() and values[7, 0] == 7
 
 
+def test_what_is_not_bridged():
+    found = np.array([0, 1, 0, 0, 0, 0, 1, 0, 1, 0], dtype=bool)
+    assert gaps.unbridged(found, max_gap=3) == [(0, 1), (2, 6), (9, 10)]
+    assert gaps.unbridged(found, max_gap=4) == [(0, 1), (9, 10)]
+
+
 def test_no_face_at_all():
     values, status = gaps.bridge(np.zeros((5, 2)), np.zeros(5, dtype=bool), max_gap=10)
     assert np.isnan(values).all() and (status == "missing").all()

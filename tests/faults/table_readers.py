@@ -282,7 +282,8 @@ def _is_type(cell):
 
 def exchanged(path, form, folder):
     """A file of an annotation tool: what was read comes back by the same format, and by events.csv."""
-    from fedn_pipeline.exchange import spans, stage
+    from fedn_pipeline.annotations import spans
+    from fedn_pipeline.exchange import stage
 
     found = stage.read(path, form).spans
     times = [(span.onset_s, span.offset_s, span.emotion) for span in found]

@@ -1,7 +1,6 @@
 """`fedn_pipeline.detect` and `fedn_pipeline.timeline`."""
 
 import copy
-import subprocess
 
 import pandas as pd
 import pytest
@@ -29,11 +28,11 @@ def test_a_folder_with_a_bad_video(found):
 
 
 def test_a_bad_file_raises_and_returns_no_older_table(found, bundle, monkeypatch):
-    def here(command, **_):  # a process of its own takes seconds to start
-        return subprocess.CompletedProcess(command, cli.main(command[3:]), "", "")
+    def here(command, *_):  # a process of its own takes seconds to start
+        return cli.main(command[3:]), []
 
     _, folder = found
-    monkeypatch.setattr(api.subprocess, "run", here)
+    monkeypatch.setattr(api, "_run", here)
     with pytest.raises(InputError, match=r"bad\.mp4: cannot be read as a video"):
         fedn_pipeline.detect(folder / "bad.mp4", bundle, folder / "seen")
 
@@ -45,6 +44,15 @@ def test_a_crash_raises_and_returns_no_older_table(tmp_path, monkeypatch):
     monkeypatch.setattr(api.sys, "executable", "false")
     with pytest.raises(InputError, match="ended with status 1"):
         fedn_pipeline.detect(tmp_path, "model", tmp_path)
+
+
+def test_what_a_command_says_is_passed_on_but_for_what_will_be_gone(capsys):
+    lines = ["clip: 10 frame/s", "3 expressions: /tmp/scratch/clip/index.html", "WARNING: dark"]
+    command = [api.sys.executable, "-c", f"print({chr(10).join(lines)!r})"]
+    assert api._run(command, True, "/tmp/scratch") == (0, ["3 expressions", "WARNING: dark"])
+    assert capsys.readouterr().out == "clip: 10 frame/s\r3 expressions\nWARNING: dark\n"
+    assert api._run([api.sys.executable, "-c", "import sys; sys.exit('no')"], False, None) == (1, ["no"])
+    assert capsys.readouterr().out == ""
 
 
 def test_the_figure_has_a_lane_for_each_emotion(found):

@@ -1,5 +1,6 @@
 """The command `detect` on real files: what it writes, and that its numbers are those of the stages."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,9 +12,10 @@ from fedn_pipeline import cli, config
 from fedn_pipeline.bundle import load
 from fedn_pipeline.dataset import tables
 from fedn_pipeline.faces import align, following
+from fedn_pipeline.faces.axis import of_video
 from fedn_pipeline.features import blendshapes, cache
+from fedn_pipeline.files import InputError
 from fedn_pipeline.own_video import detect, embedding, stream
-from fedn_pipeline.own_video.axis import of_video
 
 
 class Nothing:
@@ -73,6 +75,42 @@ def test_what_it_writes(talk, bundle, tmp_path, capsys):
     assert "://" not in page.replace("http://www.w3.org", "") and len(page) > 50_000  # the copy of the video is inside
     assert not list((tmp_path / "seen").rglob("*.mp4")) and not list((tmp_path / "seen").rglob("*.sha256"))
     assert f"{len(table)} expressions: {folder / 'index.html'}" in capsys.readouterr().out
+
+
+def test_kept_is_what_the_page_shows_at_its_threshold(talk, bundle, tmp_path, monkeypatch):
+    """Confidences and the threshold are compared as they are written, the threshold in steps of the page's slider."""
+    chosen = detect.candidates.chosen
+
+    def near(*given):
+        spans, _, label, logits = chosen(*given)
+        confidence = np.float32([0.6340001, 0.634, 0.6339999, 0.63399, 0.6])
+        return spans[:5], confidence, label[:5], logits[:5]
+
+    monkeypatch.setattr(detect.candidates, "chosen", near)
+    model = dataclasses.replace(load.load(bundle), threshold=0.634212295730703)  # of a bundle written before
+    settings = config.validate({})["detect"]
+    content = detect.run(talk, "talk", model, tmp_path, settings, progress=False)
+    assert content["threshold"] == 0.634
+    assert [one["kept"] for one in content["detections"]] == [True, True, True, False, False]
+    assert all(one["kept"] == (one["confidence"] >= content["threshold"]) for one in content["detections"])
+    assert pd.read_csv(tmp_path / "detections.csv").kept.tolist() == [1, 1, 1, 0, 0]
+
+
+def test_the_page_says_what_to_expect(bundle):
+    said = detect._model(load.load(bundle))["expected"]
+    assert said.startswith("spotting F1 50.0 %, recognition F1 50.0 %: leave-one-subject-out")  # no whole interval
+    assert detect._score("F1", {"value": 0.43609, "low": 0.298477, "high": 0.584783}) == "F1 43.6 % [29.8, 58.5]"
+    assert detect._score("F1", {"value": None, "low": None, "high": None}) is detect._score("F1", {}) is None
+
+
+def test_crops_that_fail_leave_no_results(talk, bundle, tmp_path, monkeypatch, capsys):
+    def fail(*_):
+        raise InputError("no crops today")
+
+    monkeypatch.setattr(align, "write_crops", fail)
+    given = ["detect", str(talk), "--model", str(bundle), "--out", str(tmp_path), "--crops"]
+    assert cli.main(given) == 1 and "no crops today" in capsys.readouterr().err
+    assert not [path for path in (tmp_path / "talk").glob("*") if path.is_file()]
 
 
 def test_crops_are_written_when_asked_for(talk, bundle, tmp_path):
@@ -150,10 +188,10 @@ def test_an_apex_is_where_there_is_a_face():
     features, valid = np.ones((30, 4)), np.ones(30, dtype=bool)
     features[11:14] = [[1.2], [1.5], [1.2]]
     features[16:19], valid[16:19] = 0, False
-    axis = of_video(30, 30.0)
-    assert detect.apex(features, valid, (8.0, 22.0), axis) == 12
-    assert detect.apex(features, valid, (16.0, 18.5), axis) in range(16, 19)  # there is nothing else
-    assert detect.apex(features, valid, (29.2, 29.9), axis) == 29
+    source = of_video(30, 30.0).source_frames()
+    assert detect.apex(features, valid, (8.0, 22.0), source) == 12
+    assert detect.apex(features, valid, (16.0, 18.5), source) in range(16, 19)  # there is nothing else
+    assert detect.apex(features, valid, (29.2, 29.9), source) == 29
 
 
 def test_missing_models_and_videos_are_named(talk, tmp_path, capsys):

@@ -1,4 +1,7 @@
-"""The default model on real faces, where `make demo` has left it and the videos are; it was chosen without them."""
+"""The default model on real faces, where `make demo` has left it and the videos are.
+
+Neither its weights nor its threshold depend on them; head_motion.avi shaped its recipe (docs/model.md, "Variants").
+"""
 
 from pathlib import Path
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedn_pipeline import intervals
-from fedn_pipeline.faces import following, gaps
-from fedn_pipeline.own_video import axis, people, stream
+from fedn_pipeline.faces import axis, following, gaps
+from fedn_pipeline.own_video import people, stream
 
 
 @given(fps=st.floats(5, 240), n_frames=st.integers(1, 400))

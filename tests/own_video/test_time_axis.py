@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from own_video.test_stream import track_of
 
-from fedn_pipeline.own_video import axis, detect, stream
+from fedn_pipeline.faces import axis
+from fedn_pipeline.own_video import detect, stream
 
 STEP_S = 1 / 30
 
@@ -72,6 +73,19 @@ def test_a_variable_rate_shows_what_a_constant_one_does():
     """At 60 a second two frames lie in each step; the stages take the one that begins with it."""
     times_s = np.delete(np.arange(240) / 60, 121)
     assert axis.of_video(239, 60, times_s).source_frames()[:10].tolist() == list(range(0, 20, 2))
+
+
+def test_the_rate_of_a_variable_axis_is_the_mean():
+    """Whatever the header says; so frames / fps is how long the video lasts."""
+    times_s = np.concatenate([np.arange(60) / 30, 2 + np.arange(60) / 10])
+    line = axis.of_video(120, 29.0, times_s)
+    assert line.variable and line.fps == pytest.approx(120 / line.duration_s) == pytest.approx(15, abs=0.2)
+
+
+def test_times_past_the_end_of_a_variable_axis():
+    line = axis.of_stamps(np.array([0, 0.1, 0.3, 0.4]))  # the last frame: to 0.5 s
+    assert line.frames(0.3, 0.55) == (2, 3) and line.frames(0.3, 0.61) == (2, 4)
+    assert line.frames(0.75, 0.95) == (6, 7)
 
 
 def test_an_unexpected_frame_takes_the_vector_next_to_it():

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 import sample_page
 from page_tab import drag, frame, intervals, set_threshold, wait, wait_for_picture
 
@@ -20,6 +21,34 @@ def test_the_list_follows_the_threshold(opened):
     set_threshold(tab, 0.99)
     wait(tab, "document.querySelectorAll('.interval').length === 0")
     assert tab.is_visible("#empty") and tab.text_content("#counts") == "0 of 3 intervals shown"
+
+
+def test_the_threshold_is_shown_and_stepped_in_thousandths(opened):
+    found = [sample_page.detection(6, 14, 0.634, "anger"), sample_page.detection(24, 33, 0.633, "anger")]
+    tab = opened(sample_page.results(detections=found, threshold=0.634))
+    kept = intervals(tab)
+    assert kept == [[6, 14, "anger"]] and tab.text_content("#threshold-value") == "0.634"
+    tab.focus("#threshold")
+    tab.keyboard.press("ArrowRight")
+    assert intervals(tab) == [] and tab.text_content("#threshold-value") == "0.635"
+    tab.keyboard.press("ArrowLeft")
+    assert intervals(tab) == kept and tab.text_content("#threshold-value") == "0.634"
+
+
+@pytest.mark.parametrize("back", [lambda tab: tab.dblclick("#threshold"), lambda tab: tab.keyboard.press("t")])
+def test_the_threshold_goes_back_to_where_it_was(opened, back):
+    tab = opened(sample_page.results())
+    set_threshold(tab, 0.9)
+    assert intervals(tab) == []
+    back(tab)
+    assert tab.input_value("#threshold") == "0.31" and tab.text_content("#threshold-value") == "0.310"
+    assert len(intervals(tab)) == 2
+
+
+def test_the_page_says_what_to_expect_in_numbers(opened):
+    tab = opened(sample_page.results())
+    tab.click("summary")
+    assert "spotting F1 43.6 % [29.8, 58.5], recognition F1" in tab.inner_text("#model")
 
 
 def test_a_click_jumps_to_the_very_frame(opened, proxy):

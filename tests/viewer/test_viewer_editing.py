@@ -128,12 +128,69 @@ def test_rows_of_other_videos_and_further_columns_are_kept(opened, tmp_path):
     assert len(intervals(tab)) == 2
 
 
+def test_rows_that_differ_in_label_set_or_type_are_kept(opened, tmp_path):
+    header = ["video_id", "onset", "offset", "emotion", "label_set", "expression_type"]
+    times = ["talk", "3", "9", "anger"]
+    kept = [[*times, "self_reported", ""], [*times, "annotated", ""], [*times, "annotated", "micro"]]
+    with open(tmp_path / "mine.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *kept, [*times, "", "micro"]])  # a set of no name is the `annotated` one
+    tab = opened(sample_page.results())
+    tab.set_input_files("#file", tmp_path / "mine.csv")
+    wait(tab, "store.shown().length === 4")
+    with open(saved(tab, tmp_path), newline="", encoding="utf-8") as file:
+        assert [[row[name] for name in header] for row in csv.DictReader(file)] == kept
+
+
+def test_a_file_without_rows_of_this_video_leaves_its_intervals(opened, tmp_path):
+    (tmp_path / "walk.csv").write_text("video_id,onset,offset,emotion,camera\nwalk,1,2,anger,left\n")
+    tab = opened(sample_page.results())
+    tab.keyboard.press("a")
+    before = intervals(tab)
+    tab.set_input_files("#file", tmp_path / "walk.csv")
+    wait(tab, "byId('status').textContent.includes('no rows of this video; its intervals stay')")
+    assert "1 row of other videos will be saved" in tab.text_content("#status")
+    assert intervals(tab) == before and tab.evaluate("store.dirty")
+    with open(saved(tab, tmp_path), newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["video_id"] for row in rows] == ["talk"] * 3 + ["walk"] and rows[-1]["camera"] == "left"
+
+
+def test_a_column_of_any_name_is_kept(opened, tmp_path):
+    (tmp_path / "mine.csv").write_text("video_id,onset,offset,emotion,line\ntalk,1,2,anger,A\nwalk,3,4,fear,B\n")
+    tab = opened(sample_page.results())
+    tab.set_input_files("#file", tmp_path / "mine.csv")
+    wait(tab, "store.shown().length === 1")
+    with open(saved(tab, tmp_path), newline="", encoding="utf-8") as file:
+        assert [row["line"] for row in csv.DictReader(file)] == ["A", "B"]
+
+
+def test_a_model_that_only_spots_has_one_lane(opened, tmp_path):
+    tab = opened(sample_page.results(classes=[], detections=[]))
+    wait(tab, "document.querySelectorAll('.lane-name').length === 1")
+    drag(tab, 20.2 / FPS, 29.9 / FPS, lane=0)
+    assert intervals(tab) == [[20, 29, ""]]
+    tab.keyboard.press("Escape")
+    tab.keyboard.press("Home")
+    tab.keyboard.press("a")
+    assert intervals(tab) == [[0, FPS, ""], [20, 29, ""]]
+    assert tab.text_content("#status") == "Added an interval at frame 0."
+    tab.select_option("#emotion", label="own label…")
+    tab.fill("#own", "smile")
+    tab.keyboard.press("Enter")
+    assert intervals(tab)[0] == [0, FPS, "smile"]
+    wait(tab, "document.querySelectorAll('.lane-name').length === 2")
+    tab.keyboard.press("1")
+    assert intervals(tab)[0] == [0, FPS, ""]
+    wait(tab, "document.querySelectorAll('.lane-name').length === 1")
+    assert b"talk,0,,15,,added" in saved(tab, tmp_path).read_bytes()
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.text(), min_size=2, max_size=2).filter(lambda row: any(cell.strip() for cell in row))))
 def test_csv_round_trip(csv_tab, rows):
     text = csv_tab.evaluate("rows => formatCsv(['a', 'b'], rows.map(([a, b]) => ({ a, b })))", rows)
     assert list(csv.reader(io.StringIO(text, newline=""), strict=True)) == [["a", "b"], *rows]
-    assert csv_tab.evaluate("text => parseCsv(text)", text) == [["a", "b"], *rows]
+    assert csv_tab.evaluate("text => parseCsv(text).map((row) => row.cells)", text) == [["a", "b"], *rows]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +200,12 @@ def test_csv_round_trip(csv_tab, rows):
         ("video_id,onset,offset,emotion\ntalk,5,60,anger\n", "row 2: frames 5 to 60 are no interval"),
         ("video_id,onset,offset,emotion\ntalk,x,9,anger\n", 'row 2: onset "x" is no number'),
         ("video_id,onset,offset,emotion\ntalk,1,9\n", "row 2: 3 cells, not 4"),
+        ("\nvideo_id,onset,offset\ntalk,1,2\n", "row 2: no column emotion"),
+        ('video_id,onset,offset,emotion\n\ntalk,1,2,"a\nb"\n \ntalk,x,9,anger\n', 'row 6: onset "x" is no number'),
+        ("video_id,onset_s,offset_s,emotion\ntalk,5,6,anger\n", "row 2: 5 to 6 s is no interval of 0 to 4 s"),
+        ("video_id,onset_s,offset_s,emotion\ntalk,-1,0.2,anger\n", "row 2: -1 to 0.2 s is no interval"),
+        ("video_id,onset_s,offset_s,emotion\ntalk,3.9,4.04,anger\n", "row 2: 3.9 to 4.04 s is no interval"),
+        ("video_id,onset_s,offset_s,emotion\ntalk,6,4,anger\n", "row 2: 6 to 4 s is no interval"),
     ],
 )
 def test_a_file_that_is_no_events_changes_nothing(opened, tmp_path, text, reason):
@@ -155,11 +218,11 @@ def test_a_file_that_is_no_events_changes_nothing(opened, tmp_path, text, reason
 
 
 def test_times_in_seconds_are_read_to_the_frame(opened, tmp_path):
-    (tmp_path / "s.csv").write_text("video_id,onset_s,offset_s,emotion\ntalk,0.4,1.0,anger\n")
+    (tmp_path / "s.csv").write_text("video_id,onset_s,offset_s,emotion\ntalk,0.4,1.0,anger\ntalk,3,4.03,fear\n")
     tab = opened(sample_page.results())
     tab.set_input_files("#file", tmp_path / "s.csv")
-    wait(tab, "store.shown().length === 1")
-    assert intervals(tab) == [[6, 14, "anger"]]  # the end in seconds is exclusive
+    wait(tab, "store.shown()[1].emotion === 'fear'")
+    assert intervals(tab) == [[6, 14, "anger"], [45, 59, "fear"]]  # the end in seconds is exclusive
 
 
 def test_a_video_in_a_subfolder_goes_by_id_path_and_name(opened, tmp_path):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pympi.Praat import TextGrid
 
-from fedn_pipeline.exchange import spans as shared
-from fedn_pipeline.exchange.spans import Span
+from fedn_pipeline.annotations import spans as shared
+from fedn_pipeline.annotations.spans import Span
 from fedn_pipeline.files import InputError
 
 SUFFIX = ".TextGrid"

@@ -3,8 +3,8 @@
 import json
 import math
 
-from fedn_pipeline.exchange import spans as shared
-from fedn_pipeline.exchange.spans import Found, Span
+from fedn_pipeline.annotations import spans as shared
+from fedn_pipeline.annotations.spans import Found, Span
 from fedn_pipeline.files import InputError
 
 SUFFIX = ".json"
@@ -16,12 +16,12 @@ UNNAMED = "expression"
 
 
 def write(path, clips, spans):
-    """Write all clips: as `results` if the spans have a confidence, else as `database`. Seconds, unrounded."""
+    """Write all clips: as `results` if they are a detector's, else as `database`. Seconds, unrounded."""
     by_video = {clip.video_id: [] for clip in clips}
     for span in sorted(spans, key=lambda span: (span.video, span.onset_s, span.offset_s)):
         entry = {"segment": [span.onset_s, span.offset_s], "label": span.emotion or UNNAMED}
         by_video[span.video].append(entry | ({} if span.confidence is None else {"score": span.confidence}))
-    if any(span.confidence is not None for span in spans):
+    if any(clip.detected for clip in clips):
         document = {"version": VERSION, "results": by_video, "external_data": {}}
     else:
         database = {

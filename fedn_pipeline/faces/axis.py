@@ -1,14 +1,17 @@
-"""When each frame of a video is shown, and where its frames lie on the 30 fps axis of the features.
+"""When each frame of a video is shown: its frames <-> seconds, and where they lie on the 30 fps axis of the features.
 
 A constant frame rate is that of the stages (intervals.py): frame k begins at k / fps. A variable one goes by the
-frames' own time stamps, so that an expression has its true length wherever the camera was slow.
+frames' own time stamps, so that an expression has its true length wherever the camera was slow. Here alone annotations
+change their unit: inclusive frames [onset, offset] end where frame offset + 1 begins (datasets.md).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from fedn_pipeline import intervals
+from fedn_pipeline.faces import video
 
 TOLERANCE = 0.45  # of a frame: time stamps that stray no further are those of a constant rate (cameras jitter)
 LONGEST_S = 60  # no frame is shown for longer: such a step is a clock that was set, and would make a video of days
@@ -16,18 +19,26 @@ LONGEST_S = 60  # no frame is shown for longer: such a step is a clock that was 
 
 @dataclass(frozen=True)
 class Axis:
-    """n_frames; fps (the mean, if `variable`); edges_s `[n_frames + 1]`: when each frame begins, and the last ends;
-    warnings: sentences for the user about the time stamps."""
+    """n_frames (None where only the rate is known); fps (the mean, if `variable`); stamps_s: of a variable rate what
+    edges_s gives; warnings: sentences for the user about the time stamps."""
 
-    n_frames: int
+    n_frames: int | None
     fps: float
-    edges_s: np.ndarray
-    variable: bool
+    stamps_s: np.ndarray | None = None
     warnings: list = field(default_factory=list)
 
     @property
+    def variable(self):
+        return self.stamps_s is not None
+
+    @cached_property
+    def edges_s(self):
+        """`[n_frames + 1]`: when each frame begins, and the last ends."""
+        return self.stamps_s if self.variable else np.arange(self.n_frames + 1) / self.fps
+
+    @property
     def duration_s(self):
-        return float(self.edges_s[-1])
+        return float(self.seconds(0, self.n_frames - 1)[1])
 
     def source_frames(self):
         """The frame shown at each step of the 30 fps axis, `[n_steps]` int64."""
@@ -52,7 +63,24 @@ class Axis:
 
     def seconds(self, onset, offset):
         """Inclusive frames -> `(onset_s, offset_s)`: when the first begins and when the last ends."""
+        if not self.variable:
+            return onset / self.fps, (offset + 1) / self.fps
         return self.edges_s[onset], self.edges_s[np.asarray(offset) + 1]
+
+    def frames(self, onset_s, offset_s):
+        """Inclusive frames `(onset, offset)` whose edges are nearest to two times; offset < onset where that is no
+        whole frame, offset >= n_frames where the video ends before."""
+        onset, end = (self._nearest_edge(time_s) for time_s in (onset_s, offset_s))
+        return onset, end - 1
+
+    def _nearest_edge(self, time_s):
+        if not self.variable:
+            return int(np.rint(time_s * self.fps))
+        edges_s = self.edges_s
+        if time_s > edges_s[-1]:  # how long the last frame lasts is a guess: less than that too much is none
+            return self.n_frames + int((time_s - edges_s[-1]) / (edges_s[-1] - edges_s[-2]))
+        after = max(1, int(np.searchsorted(edges_s, time_s)))
+        return after - 1 if time_s - edges_s[after - 1] <= edges_s[after] - time_s else after
 
 
 def until_s(begins_s, next_s):
@@ -65,18 +93,40 @@ def until_s(begins_s, next_s):
 
 
 def of_video(n_frames, fps, times_s=None):
-    """The Axis of a video with a mean rate and, where they are known, time stamps `[n_frames]` from 0."""
-    regular_s = np.arange(n_frames + 1) / fps
+    """The Axis of a video with its header's rate and, where they are known, time stamps `[n_frames]` from 0."""
+    regular = Axis(n_frames, fps)
     if times_s is None or len(times_s) != n_frames:
-        return Axis(n_frames, fps, regular_s, variable=False)
+        return regular
     times_s, warnings = _without_jumps(np.asarray(times_s))
     if warnings:
-        fps = float((n_frames - 1) / times_s[-1])  # the header's rate may be the mean over the jump
-        regular_s = np.arange(n_frames + 1) / fps
-    if np.abs(times_s - regular_s[:-1]).max() <= TOLERANCE / fps:
-        return Axis(n_frames, fps, regular_s, False, warnings)
-    last_s = float(np.median(np.diff(times_s)))
-    return Axis(n_frames, fps, np.append(times_s, times_s[-1] + last_s), True, warnings)
+        regular = Axis(n_frames, float((n_frames - 1) / times_s[-1]))  # the header's may be the mean over the jump
+    if np.abs(times_s - regular.edges_s[:-1]).max() <= TOLERANCE / regular.fps:
+        return replace(regular, warnings=warnings)
+    return replace(of_stamps(times_s), warnings=warnings)
+
+
+def of_stamps(times_s):
+    """The Axis of a variable rate with time stamps `[n_frames]` that rise, at least two. The last frame lasts as long
+    as the median one."""
+    edges_s = np.append(times_s, times_s[-1] + np.median(np.diff(times_s)))
+    return Axis(len(times_s), float(len(times_s) / (edges_s[-1] - edges_s[0])), edges_s)
+
+
+def of_file(path):
+    """`timed` of a video file, which is decoded for it. Raises InputError (video.py)."""
+    return timed(video.Reader(path).to_end())
+
+
+def timed(reader):
+    """VideoInfo and Axis, both with the Axis's rate, of a video.Reader that has decoded its file to the end."""
+    info, times_s = reader.info(), reader.times_s()
+    every_s = with_missing(times_s, info.missing)
+    line = of_video(info.n_frames, info.fps, every_s)
+    if every_s is None and times_s is not None and len(times_s) > 1:
+        decoded = of_video(len(times_s), (len(times_s) - 1) / times_s[-1], times_s)
+        if decoded.variable:
+            line.warnings.append("the frame rate varies, but which time belongs to which frame is unknown: by the mean")
+    return replace(info, fps=line.fps), line
 
 
 def _without_jumps(times_s):

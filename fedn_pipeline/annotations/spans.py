@@ -5,8 +5,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
-from fedn_pipeline.dataset.tables import UNPRINTABLE
-from fedn_pipeline.files import InputError
+from fedn_pipeline.files import UNPRINTABLE, InputError
 
 TIER = "expressions"  # our tier; where annotations overlap also `expressions 2`, ...: a tier cannot hold overlaps
 OURS = re.compile(rf"{TIER}( [0-9]+)?")
@@ -25,6 +24,7 @@ class Clip:
     duration_s: float
     subject: str = ""
     split: str = ""
+    detected: bool = False  # its annotations are a detector's, with confidences
 
 
 @dataclass(frozen=True)

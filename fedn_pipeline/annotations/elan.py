@@ -11,8 +11,8 @@ from xml.parsers import expat
 
 from pympi.Elan import Eaf
 
-from fedn_pipeline.exchange import spans as shared
-from fedn_pipeline.exchange.spans import Span
+from fedn_pipeline.annotations import spans as shared
+from fedn_pipeline.annotations.spans import Span
 from fedn_pipeline.files import InputError
 
 SUFFIX = ".eaf"

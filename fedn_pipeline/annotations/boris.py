@@ -8,8 +8,8 @@ import csv
 import io
 import re
 
-from fedn_pipeline.exchange import spans as shared
-from fedn_pipeline.exchange.spans import Found, Span
+from fedn_pipeline.annotations import spans as shared
+from fedn_pipeline.annotations.spans import Found, Span
 from fedn_pipeline.files import InputError
 
 SUFFIX = ".csv"
