@@ -1,18 +1,18 @@
-"""MTSN, multi-temporal stream network: two optical flows of each step, over a long and a short gap, give its score.
+"""MTSN, multi-temporal stream network: two optical flows of each step, over a short and a long gap, give its score.
 
-Liong, Liong, See, Chan 2022, "MTSN: A Multi-Temporal Stream Network for Spotting Facial Macro- and Micro-Expression with
-Hard and Soft Pseudo-labels" (FME workshop, ACM MM), and its published code. Reproduced: SOFTNet's three convolutions for
-u, v and strain, with the same weights for both gaps; one hidden layer joins them; 66 209 parameters. A step's hard label
-is 1 in an expression, its soft one rises to 1 at the apex and falls again; squared errors against both, 0.7 and 0.3; as
-many steps without expression as with one. Scores are smoothed over an expression of each type, peaks at least that far
-apart are expressions; a micro-expression's peak has to exceed the macro-expressions' score.
-Differs: DIS flow of the aligned crop, divided by the training steps' standard deviation (theirs: TV-L1 of regions of
-interest, stretched to [0, 1] picture by picture). k are half the mean macro and micro length, as issue and paper have it
-(the code: the latter and 1), with one annotated type half and a quarter of its mean length. The ends of an interval
-hang on its peak (`edge`) instead of on the threshold, so that a fold's threshold moves none; micro and macro scores are
-compared at the same step (theirs stand k_macro - k_micro apart).
+Liong, Liong, See, Chan 2022, "MTSN: A Multi-Temporal Stream Network for Spotting Facial Macro- and Micro-Expression
+with Hard and Soft Pseudo-labels" (FME workshop, ACM MM), as its published code has it. Reproduced: SOFTNet's three
+convolutions for u, v and strain, with the same weights for both gaps; one hidden layer joins them; 66 209 parameters.
+A step's hard label is 1 in an expression, its soft one rises to 1 at the apex and falls again; squared errors against
+both, 0.7 and 0.3; as many steps without expression as with one. Scores are smoothed over an expression's length of each
+type, peaks at least that far apart are expressions; a micro-expression's has to exceed the macro-expressions' score.
+Differs: DIS flow of the aligned crop, divided by the training steps' standard deviation (SOFTNet: TV-L1 of regions of
+interest, stretched to [0, 1] picture by picture). k: half the mean macro and half the mean micro length (the code: the
+latter and 1); where one type is annotated, half and a quarter of its mean length. The ends of an interval hang on its
+peak (`edge`) instead of on the threshold, so that a fold's threshold moves none; micro and macro scores are compared at
+the same step (theirs stand k_macro - k_micro apart).
 
-Own protocol: smoothed score above 0.7 (CAS(ME)^2); videos without ground truth do not count, as its code drops them.
+Own protocol: smoothed score above 0.7 (CAS(ME)^2); videos without ground truth do not count, for its code drops them.
 """
 
 import numpy as np
@@ -41,8 +41,8 @@ class Stream(nn.Module):
         self.pool, self.merged_pool = nn.MaxPool2d(settings["pool"]), nn.MaxPool2d(settings["merged_pool"])
 
     def forward(self, pictures):
-        maps = [self.pool(F.relu(layer(pictures[:, i : i + 1]))) for i, layer in enumerate(self.of_channel)]
-        return self.merged_pool(torch.cat(maps, dim=1)).flatten(1)
+        maps = [self.pool(layer(pictures[:, i : i + 1])) for i, layer in enumerate(self.of_channel)]
+        return self.merged_pool(F.relu(torch.cat(maps, dim=1))).flatten(1)  # the same before and after pooling
 
 
 class Network(nn.Module):
@@ -74,7 +74,7 @@ class Network(nn.Module):
 
 
 class Motion:
-    """The flow caches of the shorter and the longer gap, as pictures of `side` px; read as needed, for flow is large."""
+    """The flow caches of the shorter and the longer gap as pictures of `side` px, read as needed: flow is large."""
 
     def __init__(self, paths, ids, side):
         self.caches, self.side = [str_windows.load(path, ids) for path in paths], side
@@ -145,8 +145,9 @@ def train(network, task, motion):
     def drawn(ids):
         windows, soft = labelled(task, motion, ids)
         windows = str_windows.drawn(windows, own, task.generator)
-        gentle = [soft[video][start] for video, start in zip(windows.video, windows.start, strict=True)]
-        return windows, motion.pictures_of(windows), torch.tensor(np.stack([windows.label, gentle], axis=1))
+        near = [soft[video][start] for video, start in zip(windows.video, windows.start, strict=True)]
+        labels = torch.from_numpy(np.stack([windows.label, np.array(near, dtype=np.float32)], axis=1))
+        return windows, motion.pictures_of(windows), labels
 
     windows, pictures, wanted = drawn(task.parts.train)
     if not 0 < windows.label.sum() < len(windows.label):
@@ -193,7 +194,7 @@ def spotted(score, halves, settings):
 
 
 def _ends(curve, peak, reach, share):
-    """Half-open interval around a peak: to the lowest values above `share` of it, on both sides within `reach` steps."""
+    """Half-open interval around a peak, to the lowest values above `share` of it within `reach` steps on each side."""
     first = max(0, peak - reach)
     near = curve[first : peak + reach + 1]
     low = np.where(near > share * curve[peak], near, np.inf)
