@@ -142,20 +142,20 @@ def train(network, task, motion):
     """Train `network`; rows of its learning curve and the number of steps of videos learnt from. Raises Failed."""
     own = task.own
 
-    def drawn(ids):
+    def drawn(ids, generator):
         windows, soft = labelled(task, motion, ids)
-        windows = str_windows.drawn(windows, own, task.generator)
+        windows = str_windows.drawn(windows, own, generator)
         near = [soft[video][start] for video, start in zip(windows.video, windows.start, strict=True)]
         labels = torch.from_numpy(np.stack([windows.label, np.array(near, dtype=np.float32)], axis=1))
         return windows, motion.pictures_of(windows), labels
 
-    windows, pictures, wanted = drawn(task.parts.train)
+    windows, pictures, wanted = drawn(task.parts.train, task.generator)
     if not 0 < windows.label.sum() < len(windows.label):
-        raise Failed(
-            f"{int(windows.label.sum())} of {len(windows.label)} steps of the training videos lie in expressions"
-        )
+        share = "all" if windows.label.sum() else "none"
+        raise Failed(f"of the steps of the training videos {share} lie in expressions")
     network.scale.copy_(pictures.float().std(dim=(0, 3, 4)).clamp(min=torch.finfo(torch.float16).tiny))
-    _, held_out_pictures, held_out_wanted = drawn(task.parts.held_out)
+    (apart,) = task.generator.spawn(1)  # held-out labels must not move the order of training
+    _, held_out_pictures, held_out_wanted = drawn(task.parts.held_out, apart)
     weights = torch.tensor([own["hard_weight"], 1 - own["hard_weight"]])
 
     def error(score, labels):
