@@ -10,10 +10,13 @@ Differs: DIS flow of the aligned crop, divided by the training steps' standard d
 interest, stretched to [0, 1] picture by picture). k: half the mean macro and half the mean micro length (the code: the
 latter and 1); where one type is annotated, half and a quarter of its mean length. The ends of an interval hang on its
 peak (`edge`) instead of on the threshold, so that a fold's threshold moves none; micro and macro scores are compared at
-the same step (theirs stand k_macro - k_micro apart).
+the same step (theirs stand k_macro - k_micro apart). Where 10 epochs are few batches, training goes on for as many as
+they are on CAS(ME)^2 (`least_steps`).
 
 Own protocol: smoothed score above 0.7 (CAS(ME)^2); videos without ground truth do not count, for its code drops them.
 """
+
+import math
 
 import numpy as np
 import torch
@@ -41,8 +44,13 @@ class Stream(nn.Module):
         self.pool, self.merged_pool = nn.MaxPool2d(settings["pool"]), nn.MaxPool2d(settings["merged_pool"])
 
     def forward(self, pictures):
-        maps = [self.pool(layer(pictures[:, i : i + 1])) for i, layer in enumerate(self.of_channel)]
-        return self.merged_pool(F.relu(torch.cat(maps, dim=1))).flatten(1)  # the same before and after pooling
+        # The three in one, whose kernels are zero for the others' channels: twice as fast as one after the other.
+        layers, (height, width) = self.of_channel, self.of_channel[0].kernel_size
+        kernels = torch.block_diag(*[layer.weight.flatten(1) for layer in layers]).unflatten(1, (-1, height, width))
+        biases = torch.cat([layer.bias for layer in layers])
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        maps = self.pool(F.conv2d(pictures, kernels, biases, padding="same"))
+        return self.merged_pool(F.relu(maps)).flatten(1)
 
 
 class Network(nn.Module):
@@ -139,7 +147,7 @@ def labelled(task, motion, ids):
 
 
 def train(network, task, motion):
-    """Train `network`; rows of its learning curve and the number of steps of videos learnt from. Raises Failed."""
+    """Train `network`; rows of its learning curve and the number of the videos' steps learnt from. Raises Failed."""
     own = task.own
 
     def drawn(ids, generator):
@@ -168,8 +176,10 @@ def train(network, task, motion):
     def curve():
         return {"held_out_loss": float(error(in_batches(network, held_out_pictures, task.device), held_out_wanted))}
 
+    epoch = max(1, len(wanted) // own["batch_size"])  # steps
+    recipe = {**own, "epochs": max(own["epochs"], math.ceil(own["least_steps"] / epoch))}
     try:
-        return small_fit.fit(network, loss_of, len(wanted), curve, own, task.generator, task.label), len(wanted)
+        return small_fit.fit(network, loss_of, len(wanted), curve, recipe, task.generator, task.label), len(wanted)
     except FloatingPointError as failure:
         raise Failed(f"not converging: {failure}") from failure
 
@@ -228,6 +238,6 @@ def fit(task, inputs):
     threshold = own["own_threshold"]
     words = f"smoothed score above {threshold}, videos without ground truth not counted"
     habit = habits.Habit(words, threshold, annotated_only=True).as_dict()
-    trained = f"{own['epochs']} epochs of {n_samples} steps; flow over {gaps[0]} and {gaps[1]} steps"
+    trained = f"{log[-1]['step']} batches of {n_samples} steps of videos; flow over {gaps[0]} and {gaps[1]} steps"
     state = {name: value.cpu() for name, value in network.state_dict().items()}
     return Spotter(spot, valid, habit, state, log, trained, sum(value.numel() for value in network.parameters()))

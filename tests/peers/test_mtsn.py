@@ -15,7 +15,8 @@ from fedn_pipeline.peers.task import Failed, Inputs
 SHORT, LONG = 8, 16
 PAPER = config.validate({})["mtsn"]
 SETTINGS = config.validate({
-    "folds": {"method": "mtsn"}, "mtsn": {"epochs": 20, "learning_rate": 1e-3, "batch_size": 64, "log_every": 20},
+    "folds": {"method": "mtsn"},
+    "mtsn": {"epochs": 20, "least_steps": 0, "learning_rate": 1e-3, "batch_size": 64, "log_every": 20},
 })  # fmt: skip
 
 
