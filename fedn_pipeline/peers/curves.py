@@ -4,13 +4,18 @@ import numpy as np
 from scipy.signal import find_peaks
 
 
+def peaks_of(curve, distance):
+    """Steps `[k]` of the peaks of `curve [n]`, at least `distance` steps apart; its ends may be peaks."""
+    peaks, _ = find_peaks(np.concatenate([[-np.inf], curve, [-np.inf]]), distance=max(1, round(distance)))
+    return peaks - 1
+
+
 def around_peaks(curve, distance, reach):
     """Peaks of `curve [n]` at least `distance` steps apart: `(spans [k, 2] half-open, heights [k])`.
 
     An interval reaches `reach` steps to both sides, within the curve.
     """
-    peaks, _ = find_peaks(np.concatenate([[-np.inf], curve, [-np.inf]]), distance=max(1, round(distance)))
-    peaks = peaks - 1
+    peaks = peaks_of(curve, distance)
     spans = np.stack([peaks - reach, peaks + reach + 1], axis=-1).clip(0, len(curve)).astype(np.float64)
     return spans, curve[peaks]
 

@@ -18,9 +18,9 @@ OWN_SCORE = "own_score"  # column of a peer's detections.csv: what its own proto
 class Habit:
     """A published protocol in words, and what it does.
 
-    `threshold`: that of OWN_SCORE, None: the one that is best on the test subjects, all folds pooled. `many_to_one`: a
-    ground truth is found if any prediction reaches the IoU, and a prediction is right if it reaches that of any.
-    `annotated_only`: videos without ground truth do not count.
+    `threshold`: that of OWN_SCORE, None: the one that is best on the test subjects, all folds pooled. `many_to_one`:
+    every ground truth that some prediction reaches is a true positive, so that one prediction may stand for several
+    (precision may even exceed 1, as in LGSNet's code). `annotated_only`: videos without ground truth do not count.
     """
 
     words: str
@@ -47,23 +47,28 @@ def f1(detections, events, habit, iou):
     cuts = np.array([habit.threshold]) if habit.threshold is not None else np.unique(score)[::-1]
     # By the method's own score: with one-to-one matching a lower threshold only adds to the end of the ranking.
     ranked = detections.assign(confidence=score)
-    hit = _right(ranked, events, iou) if habit.many_to_one else match(ranked, events, [iou])[0] != UNMATCHED
-    order = np.argsort(-score, kind="stable")
-    ascending = -score[order]
-    n = np.searchsorted(ascending, -cuts, side="right")  # predictions at or above each cut
-    right = np.concatenate([[0], np.cumsum(hit[order])])[n]
-    values = 2 * right / np.maximum(1, n + len(events))
+    one_to_one = match(ranked, events, [iou])[0] != UNMATCHED
+    right = _reached(ranked, events, iou) if habit.many_to_one else score[one_to_one]  # scores of true positives
+    values = 2 * _at_least(cuts, right) / np.maximum(1, _at_least(cuts, score) + len(events))
     best = int(np.argmax(values))
     return float(values[best]), float(cuts[best])
 
 
-def _right(detections, events, iou):
-    """Whether each detection reaches the IoU with any ground truth of its video `[n]` bool: one may stand for many."""
-    hit = np.zeros(len(detections), dtype=bool)
-    by_video = dict(tuple(events.groupby("video_id")))
-    for video, rows in detections.groupby("video_id").groups.items():
-        if video in by_video:
-            spans = intervals.half_open(detections.onset[rows].to_numpy(), detections.offset[rows].to_numpy())
-            truth = intervals.half_open(by_video[video].onset.to_numpy(), by_video[video].offset.to_numpy())
-            hit[rows] = (intervals.pairwise_iou(spans, truth) >= iou).any(axis=1)
-    return hit
+def _at_least(cuts, scores):
+    """How many scores reach each cut."""
+    return len(scores) - np.searchsorted(np.sort(scores), cuts)
+
+
+def _reached(detections, events, iou):
+    """Of each ground truth that some prediction of its video reaches: the highest confidence of those that do."""
+    best = []
+    predicted = dict(tuple(detections.groupby("video_id")))
+    for video, truths in events.groupby("video_id"):
+        if video in predicted:
+            found = predicted[video]
+            spans = intervals.half_open(found.onset.to_numpy(), found.offset.to_numpy())
+            truth = intervals.half_open(truths.onset.to_numpy(), truths.offset.to_numpy())
+            hit = intervals.pairwise_iou(truth, spans) >= iou
+            best.append(np.where(hit, found.confidence.to_numpy(), -np.inf).max(axis=1))
+    best = np.concatenate([np.zeros(0), *best])
+    return best[np.isfinite(best)]

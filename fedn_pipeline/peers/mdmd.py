@@ -51,9 +51,10 @@ def difference(before, after, settings):
 def curve(entry, gap, settings):
     """The spotting curve `[n_steps]` float64 of one video's flow (cache.Features): 0 where a face is missing."""
     n = len(entry.valid)
-    found = np.zeros(n)
+    found, measured = np.zeros(n), np.zeros(n, dtype=bool)
     if n > 2 * gap:
         at = np.flatnonzero(entry.valid[: n - gap] & entry.valid[gap:])  # flow starts gap before, and here
+        measured[at + gap] = True
         for part in np.array_split(at, max(1, len(at) // settings["batch_size"])):
             if len(part):
                 before, after = (entry.features[steps, :2].astype(np.float32) for steps in (part, part + gap))
@@ -61,7 +62,7 @@ def curve(entry, gap, settings):
     apart = max(1, gap - 1)
     steps = np.arange(n)
     sides = (found[np.maximum(steps - apart, 0)] + found[np.minimum(steps + apart, n - 1)]) / 2
-    return np.maximum(found - sides, 0)
+    return np.where(measured, np.maximum(found - sides, 0), 0)
 
 
 def fit(task, inputs):
