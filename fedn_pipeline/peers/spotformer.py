@@ -5,7 +5,7 @@ Deng, Hayashi, Nagahara 2024, "SpotFormer: Multi-scale spatio-temporal transform
 compact sliding windows (from the first of 17 steps to each of them: short spans and long ones, none longer than a
 micro-expression); the network (spotformer_network.py; 3,168,522 parameters); onset, apex, offset and inside of macro-
 and of micro-expressions for each step; focal losses, cross-entropy, supervised contrastive term; segments of 16 steps
-that hold an expression, AdamW, rate 2e-4 that falls by 4 % an epoch, batch 32. An interval is an apex with the likeliest
+that hold an expression, AdamW, rate 2e-4, 4 % less each epoch, batch 32. An interval is an apex with the likeliest
 onset and offset half the shortest to half the mean length of the training expressions away, scored by the three's
 product. Differs: the flow over a span is the sum of the cached flows from step to step, right to first order since
 crops are aligned (theirs is computed for each span, from pictures), and nothing moves outside the video; contrasted
