@@ -31,7 +31,7 @@ def boundary(logits, wanted, alpha, gamma):
 
 
 def loss(logits, steps, rows, kinds, own):
-    """Loss of `logits [b, K * 5, length]` for the Steps at `rows [b, length]`: mean over counted ones, sum over kinds."""
+    """Loss of `logits [b, K * 5, length]` for Steps at `rows [b, length]`: mean over counted ones, sum over kinds."""
     counted = steps.counted[rows]
     if not counted.any():
         return 0 * logits.sum()
