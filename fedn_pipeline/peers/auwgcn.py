@@ -67,6 +67,14 @@ def temporal(inputs, outputs, kernel, dilation):
     return nn.Conv1d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False)
 
 
+class NeighbourMaximum(nn.Module):
+    """The higher of the values a step before and a step behind, `[b, channels, n]`."""
+
+    def forward(self, x):
+        x = nn.functional.pad(x, (1, 1), value=-torch.inf)
+        return torch.maximum(x[..., :-2], x[..., 2:])
+
+
 class Network(nn.Module):
     """Scaled flow of regions `[b, n, R, 2]` -> scores `[b, outputs, n]`.
 
@@ -84,7 +92,7 @@ class Network(nn.Module):
         for number, (channels, kernel, dilation) in enumerate(kernels):
             blocks += [temporal(channels, width, kernel, dilation), nn.BatchNorm1d(width), nn.ReLU()]
             if pool and number < len(kernels) - 1:
-                blocks.append(nn.MaxPool1d(2, stride=1, padding=1, dilation=2))
+                blocks.append(NeighbourMaximum())
         self.blocks = nn.Sequential(*blocks)
         self.scores = temporal(width, outputs, own["kernel"], own["dilations"][-1])
         for layer in self.modules():
@@ -124,11 +132,11 @@ def learn(task, inputs, build, decide):
     if not kinds:
         raise Failed("no expression of the training subjects")
     lengths = {kind: (rows["last"] - rows["first"] + 1) for kind, rows in truth.groupby("kind")}
-    network = build(regions, truth, others, len(kinds) * frame_scores.OUTPUTS).to(device)
     steps = region_steps.build(regions, parts.train, truth, others, kinds, own)
     held_out = region_steps.build(regions, parts.held_out, every, others, kinds, own)
-    if not len(steps.start) or not steps.counted.any():
-        raise Failed("no window of the training subjects shows a face in an expression")
+    if not (steps.counted & (steps.inside > 0).any(dim=1)).any():
+        raise Failed("no expression of the training subjects shows a face")
+    network = build(regions, truth, others, len(kinds) * frame_scores.OUTPUTS).to(device)
 
     def loss_of(chosen, part=steps):
         rows = part.rows(torch.as_tensor(chosen))
