@@ -4,14 +4,14 @@ Deng, Hayashi, Nagahara 2024, "SpotFormer: Multi-scale spatio-temporal transform
 (arXiv 2407.20799); its published code decided where the paper was not at hand. Reproduced: multi-resolution flow of
 compact sliding windows (from the first of 17 steps to each of them: short spans and long ones, none longer than a
 micro-expression); the network (spotformer_network.py; 3,168,522 parameters); onset, apex, offset and inside of macro-
-and of micro-expressions for each step; focal losses, cross-entropy, supervised contrastive term; segments of 16 steps
-that hold an expression, AdamW, rate 2e-4, 4 % less each epoch, batch 32. An interval is an apex with the likeliest
-onset and offset half the shortest to half the mean length of the training expressions away, scored by the three's
-product. Differs: the flow over a span is the sum of the cached flows from step to step, right to first order since
-crops are aligned (theirs is computed for each span, from pictures), and nothing moves outside the video; contrasted
-embeddings have length 1; a confidence is the product's cube root, which ranks alike; every apex is a candidate, not
-those above 0.5 alone, since the threshold is chosen later; overlapping intervals of the two kinds leave one; a kind
-that the run does not ask for is not trained.
+and of micro-expressions for each step, with the labels, focal losses and rule from scores to intervals of AUW-GCN's
+code (region_steps.py, frame_scores.py), on which theirs is built; supervised contrastive term; segments of 16 steps
+that hold an expression, AdamW, rate 2e-4, 4 % less each epoch, batch 32. Differs: the flow over a span is the sum of
+the cached flows from step to step, right to first order since crops are aligned (theirs is computed for each span,
+from pictures), and nothing moves outside the video; contrasted embeddings have length 1; a confidence is the cube root
+of the score, which ranks alike; every apex is a candidate, not those above 0.5 alone, since the threshold is chosen
+later; overlapping intervals of the two kinds leave one; lengths come from the training subjects; a kind that the run
+does not ask for is not trained.
 
 Own protocol: apex probability above 0.5, at most 5 intervals of a kind in a video. Its code also takes, for each test
 subject, the epoch that is best on him: not imitated, the last one counts.
@@ -20,34 +20,18 @@ subject, the epoch that is best on him: not imitated, the last one counts.
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 from torch.nn import functional as F
 
-from fedn_pipeline import compute, intervals
+from fedn_pipeline import compute
 from fedn_pipeline.cascades.fit import fit as train
-from fedn_pipeline.cascades.samples import of_table
 from fedn_pipeline.detection.nms import nms
 from fedn_pipeline.features import cache
-from fedn_pipeline.peers import habits
-from fedn_pipeline.peers.spotformer_network import (
-    APEX,
-    INSIDE,
-    KINDS,
-    OFFSET,
-    ONSET,
-    SpotFormer,
-    contrastive,
-    focal,
-)
+from fedn_pipeline.peers import habits, region_steps
+from fedn_pipeline.peers.frame_scores import APEX, INSIDE, binary, intervals_of, probabilities
+from fedn_pipeline.peers.region_steps import KINDS
+from fedn_pipeline.peers.spotformer_network import SpotFormer, contrastive
 from fedn_pipeline.peers.task import Failed, Spotter
-
-NEITHER = 2  # class of a step that is neither onset nor offset
-
-
-def kind_of(expression_type):
-    """Index into KINDS; an expression of no stated type counts as macro."""
-    return KINDS.index(expression_type or KINDS[0])
 
 
 def shown(starts):
@@ -65,32 +49,11 @@ def windows(flow, length):
     return (place[first[:, None] + np.arange(length)] - place[first][:, None]).astype(np.float16)
 
 
-def labels(table, videos, n, settings):
-    """Targets of n steps of a video whose expressions are `table`: boundary `[n, kinds]` int64 (ONSET, OFFSET or
-    NEITHER), apex and inside `[n, kinds]` float32, class `[n]` int64 (0: neutral, else 1 + kind)."""
-    boundary = np.full((n, len(KINDS)), NEITHER)
-    apex, inside = np.zeros((2, n, len(KINDS)), dtype=np.float32)
-    steps, spans = np.arange(n), of_table(table, videos).spans
-    fps = videos.set_index("video_id").fps
-    for row, (start, end) in zip(table.itertuples(), spans, strict=True):
-        kind = kind_of(row.expression_type)
-        first, last = round(start), max(round(start), round(end) - 1)
-        rate = intervals.FEATURE_FPS / fps[row.video_id]
-        middle = (first + last) // 2 if pd.isna(row.apex) else int((row.apex + 0.5) * rate)
-        near = settings[f"{KINDS[kind]}_boundary"]
-        boundary[np.abs(steps - first) <= near, kind] = ONSET
-        boundary[np.abs(steps - last) <= near, kind] = OFFSET
-        away = np.abs(steps - middle)
-        soft = np.exp(-((away / settings["apex_deviation"]) ** 2) / 2)
-        apex[:, kind] = np.where(away <= near, np.maximum(apex[:, kind], soft), apex[:, kind])
-        inside[first : last + 1, kind] = 1
-    return boundary, apex, inside, np.where(inside.any(1), 1 + inside.argmax(1), 0)
-
-
 @dataclass
 class Samples:
-    """Judged steps of some videos: windows `[r, window, R, 2]` and their targets (`labels`), r rows each; segments: the
-    rows of each segment that holds an expression."""
+    """Judged steps of some videos. columns, r rows each: windows `[r, window, R, 2]`; boundary, apex and inside
+    `[r, K]` of K kinds (region_steps.labels); class `[r]` (0: neutral, else 1 + kind). segments: the rows of each
+    segment that holds an expression."""
 
     columns: list
     segments: list
@@ -105,78 +68,60 @@ class Samples:
 def samples(task, path, ids):
     """Samples of the videos `ids`; steps without a face, or in an event that is no ground truth, are not judged."""
     own, parts, segments, n_rows = task.own, [], [], 0
+    truth, others = (region_steps.expressions(table, task.videos) for table in (task.events, task.others))
     for video in ids:
         entry = cache.read(path, video)
-        n = len(entry.valid)
-        truth, others = (
-            labels(table[table.video_id == video], task.videos, n, own) for table in (task.events, task.others)
-        )
-        judged = shown(entry.valid) & ((truth[-1] > 0) | (others[-1] == 0))
-        moved = windows(entry.features, own["window"])
+        n, mine = len(entry.valid), truth[truth.video_id == video]
+        of_kinds = [
+            region_steps.labels(mine[mine.kind == kind], n, own["boundary_reach"][kind], own["apex_width"])
+            for kind in KINDS
+        ]
+        boundary, apex, inside = (np.stack(column, axis=1) for column in zip(*of_kinds, strict=True))
+        classes = np.where(inside.any(axis=1), 1 + inside.argmax(axis=1), 0)
+        judged = shown(entry.valid) & ((classes > 0) | ~region_steps.inside(others[others.video_id == video], n))
+        columns = (windows(entry.features, own["window"]), boundary, apex, inside, classes)
         for start in range(0, n, own["segment"]):
             steps = start + np.flatnonzero(judged[start : start + own["segment"]])
-            if truth[-1][steps].any():
-                parts.append([column[steps] for column in (moved, *truth)])
+            if classes[steps].any():
+                parts.append([column[steps] for column in columns])
                 segments.append(n_rows + np.arange(len(steps)))
                 n_rows += len(steps)
     return Samples([torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True)], segments)
 
 
-def loss(outputs, embeddings, targets, kinds, settings):
-    """The scalar to minimise: outputs `[b, kinds, OUTPUTS]` and embeddings `[b, width]` of b windows against `labels`;
-    `kinds`: indices of those to learn."""
+def loss(outputs, embeddings, targets, kinds, own):
+    """The scalar to minimise: outputs `[b, K, OUTPUTS]` and embeddings `[b, width]` of b windows against the columns of
+    Samples; `kinds`: names of those to learn."""
     boundary, apex, inside, classes = targets
-    total = settings["contrastive_weight"] * contrastive(embeddings, classes, settings)
+    total = own["contrastive_weight"] * contrastive(embeddings, classes, own)
+    gamma, smoothing = own["focal_gamma"], own["label_smoothing"]
     for kind in kinds:
-        name, logits = KINDS[kind], outputs[:, kind].float()
-        of_kind = (
-            settings[f"{name}_apex_weight"] * focal(logits[:, APEX], apex[:, kind], settings["apex_alpha"], settings)
-            + settings["boundary_weight"] * F.cross_entropy(logits[:, : NEITHER + 1], boundary[:, kind])
-            + settings["inside_weight"] * focal(logits[:, INSIDE], inside[:, kind], settings["inside_alpha"], settings)
-        )
-        total = total + settings[f"{name}_weight"] * of_kind
+        k, weights = KINDS.index(kind), own["loss_weights"][kind]
+        logits = outputs[:, k].float()
+        parts = {
+            "boundary": F.cross_entropy(logits[:, :APEX], boundary[:, k]),
+            "apex": binary(logits[:, APEX], apex[:, k], own["focal_alpha"]["apex"], gamma, smoothing).mean(),
+            "inside": binary(logits[:, INSIDE], inside[:, k], own["focal_alpha"]["inside"], gamma, smoothing).mean(),
+        }
+        total = total + sum(weights[name] * part for name, part in parts.items())
     return total
 
 
-def proposals(onset, offset, apex, reach, floor):
-    """Intervals around the apexes of one kind: `(spans [k, 2] half-open, score [k], apex [k])`.
-
-    `onset`, `offset`, `apex` `[n]`: probabilities; `reach`: least and most steps from an apex to either end; an apex
-    counts above `floor`. The score is the product of the three at their places.
-    """
-    at, away = np.flatnonzero(apex > floor), np.arange(reach[0], reach[1] + 1)
-    before, after = (at[:, None] - away).clip(min=0), (at[:, None] + away).clip(max=len(apex) - 1)
-    first = np.take_along_axis(before, onset[before].argmax(1)[:, None], 1)[:, 0]
-    last = np.take_along_axis(after, offset[after].argmax(1)[:, None], 1)[:, 0]
-    kept = (onset[first] > offset[first]) & (offset[last] > onset[last])
-    first, last, at = first[kept], last[kept], at[kept]
-    spans = np.stack([first, last + 1], axis=-1).astype(np.float64)
-    return spans, onset[first] * offset[last] * apex[at], apex[at]
-
-
-def own_scores(apex, score, kinds, settings):
+def own_scores(apex, score, kinds, own):
     """What the published protocol keeps: apex probability `[k]`, 0 beyond the `most` best-scored of a kind."""
     kept = np.zeros(len(apex))
     for kind in np.unique(kinds):
-        candidates = np.flatnonzero((kinds == kind) & (apex > settings["apex_threshold"]))
-        best = candidates[np.argsort(-score[candidates], kind="stable")[: settings["most"]]]
+        candidates = np.flatnonzero((kinds == kind) & (apex > own["apex_threshold"]))
+        best = candidates[np.argsort(-score[candidates], kind="stable")[: own["most"]]]
         kept[best] = apex[best]
     return kept
-
-
-def reaches(events, videos):
-    """`(least, most)` steps from an apex to either end: half the shortest and half the mean length of `events`."""
-    lengths = intervals.length(of_table(events, videos).spans)
-    least = max(1, int(lengths.min() // 2))
-    return least, max(least, int(lengths.mean() // 2))
 
 
 def fit(task, inputs):
     """A Spotter trained on the training subjects. Raises Failed without a sample, and if training does not converge."""
     own, path = task.own, inputs.motion[min(inputs.motion)]
-    truth = task.events[task.events.video_id.isin(task.parts.train)]
-    of_kinds = truth.groupby(truth.expression_type.map(kind_of))
-    reach = {kind: reaches(events, task.videos) for kind, events in of_kinds}
+    truth = region_steps.expressions(task.events[task.events.video_id.isin(task.parts.train)], task.videos)
+    lengths = {kind: rows["last"] - rows["first"] + 1 for kind, rows in truth.groupby("kind")}
     training, held_out = (samples(task, path, ids) for ids in (task.parts.train, task.parts.held_out))
     if not training.segments:
         raise Failed("no window to learn from: no training subject shows a face during an expression")
@@ -188,7 +133,7 @@ def fit(task, inputs):
             return network(moved.float().to(task.device))
 
     def loss_of_rows(moved, *targets):
-        return loss(*outputs(moved), [target.to(task.device) for target in targets], reach, own)
+        return loss(*outputs(moved), [target.to(task.device) for target in targets], lengths, own)
 
     def curve():
         n = sum(map(len, held_out.segments))
@@ -213,27 +158,28 @@ def fit(task, inputs):
         raise Failed(f"not converging: {error}") from error
 
     @torch.no_grad()
-    def probabilities(video):
-        """Probabilities `[n, kinds, (onset, offset, apex)]` of each step of a video, 0 where no face is."""
+    def scores(video):
+        """Probabilities `[3, K, n]` (onset, offset, apex) of each step of a video, 0 where no face is."""
         entry = cache.read(path, video)
-        steps = np.flatnonzero(shown(entry.valid))
+        steps, found = np.flatnonzero(shown(entry.valid)), np.zeros((3, len(KINDS), len(entry.valid)))
         moved = torch.from_numpy(windows(entry.features, own["window"])[steps])
-        found = np.zeros((len(entry.valid), len(KINDS), 3))
         if len(steps):
             logits = torch.cat([outputs(part)[0].float().cpu() for part in moved.split(own["predict_batch_size"])])
-            boundary = logits[..., : NEITHER + 1].softmax(-1)
-            found[steps] = torch.stack([boundary[..., ONSET], boundary[..., OFFSET], logits[..., APEX].sigmoid()], -1)
+            found[..., steps] = probabilities(logits.flatten(1).T)
         return found
 
     def spot(video):
-        found = probabilities(video)
-        floor = task.settings["detections"]["confidence_floor"]
-        parts = [(*proposals(*found[:, kind].T, ends, floor), kind) for kind, ends in reach.items()]
-        spans, score, apex = (np.concatenate(column) for column in list(zip(*parts, strict=True))[:3])
-        kinds = np.concatenate([np.full(len(part[1]), part[3]) for part in parts])
-        kept = nms(spans, score, own["nms_iou"])
-        spans, score, apex, kinds = spans[kept], score[kept], apex[kept], kinds[kept]
-        return spans, score ** (1 / 3), own_scores(apex, score, kinds, own)
+        onset, offset, apex = scores(video)
+        every = {**own, "apex_threshold": task.settings["detections"]["confidence_floor"]}
+        parts = []
+        for kind, steps in lengths.items():
+            k = KINDS.index(kind)
+            found = intervals_of(onset[k], offset[k], apex[k], steps.min(), steps.mean(), every)
+            parts.append((*found, np.full(len(found[1]), k)))
+        spans, score, height, kinds = (np.concatenate(column) for column in zip(*parts, strict=True))
+        kept = nms(spans, score, own["nms_iou"])  # of both kinds one stays
+        spans, score, height, kinds = spans[kept], score[kept], height[kept], kinds[kept]
+        return spans, score ** (1 / 3), own_scores(height, score, kinds, own)
 
     habit = habits.Habit(
         f"apex above {own['apex_threshold']}, {own['most']} of a type in a video", threshold=own["apex_threshold"]

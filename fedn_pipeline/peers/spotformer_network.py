@@ -10,9 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-KINDS = ("macro", "micro")
-ONSET, OFFSET, APEX, INSIDE = 0, 1, 3, 4  # outputs of a kind; 2 is: neither onset nor offset
-OUTPUTS = 5
+from fedn_pipeline.peers.frame_scores import OUTPUTS
+from fedn_pipeline.peers.region_steps import KINDS
 
 
 class Norm(nn.BatchNorm1d):
@@ -119,17 +118,6 @@ class SpotFormer(nn.Module):
             x = shorten(x)
         embedding = x.mean(2)[:, 0]  # one node, and at the published settings one step
         return self.head(embedding).unflatten(-1, (len(KINDS), OUTPUTS)), embedding
-
-
-def focal(logits, wanted, alpha, settings):
-    """Mean focal loss of soft labels `wanted` in [0, 1], both `[n]`; above 0 is positive and has weight `alpha`.
-
-    Negatives count as if already right by `smoothing` less.
-    """
-    positive, probability = wanted > 0, logits.sigmoid()
-    away = torch.where(positive, wanted - probability, wanted + settings["smoothing"] - probability).abs()
-    likelihood = torch.where(positive, alpha * F.logsigmoid(logits), (1 - alpha) * F.logsigmoid(-logits))
-    return -(away ** settings["focal_gamma"] * likelihood).mean()
 
 
 def contrastive(embeddings, classes, settings):

@@ -141,21 +141,6 @@ def test_windows_hold_short_and_long_spans():
     assert touched.tolist() == list(range(13, 29))  # the windows that hold both 20 and 21
 
 
-def test_labels_follow_onset_apex_and_offset():
-    videos = pd.DataFrame({"video_id": ["v"], "fps": [60.0]})
-    columns = ["video_id", "onset", "apex", "offset", "expression_type", "emotion"]
-    table = pd.DataFrame([("v", 40, 60, 99, "macro", ""), ("v", 140, None, 159, "micro", "")], columns=columns)
-    boundary, apex, inside, classes = spotformer.labels(table.astype({"apex": "Int64"}), videos, 100, DEFAULT)
-    macro, micro = network.KINDS.index("macro"), network.KINDS.index("micro")
-    assert np.flatnonzero(boundary[:, macro] == network.ONSET).tolist() == list(range(17, 24))
-    assert np.flatnonzero(boundary[:, macro] == network.OFFSET).tolist() == list(range(46, 53))
-    assert apex[:, macro].argmax() == 30 and np.count_nonzero(apex[:, macro]) == 7 and apex[33, macro] < 1
-    assert np.flatnonzero(inside[:, macro]).tolist() == list(range(20, 50))
-    assert np.flatnonzero(boundary[:, micro] == network.ONSET).tolist() == [69, 70, 71]
-    assert apex[:, micro].argmax() == 74  # no annotated apex: the middle
-    assert set(classes[20:50]) == {1 + macro} and set(classes[70:80]) == {1 + micro} and classes.sum() == 30 + 20
-
-
 def test_contrastive_term_pulls_a_class_together():
     """Descending it makes embeddings of a class alike and those of two classes less so."""
     torch.manual_seed(0)
@@ -196,15 +181,14 @@ def test_training_leaves_out_other_events_and_segments_without_expressions(plant
     assert [len(column) for column in few] == [8] * 5
 
 
-def test_proposals_reach_the_likeliest_ends():
-    onset, offset, apex = np.zeros((3, 60))
-    onset[10], onset[2], offset[31], apex[20], apex[50] = 0.8, 0.9, 0.5, 0.9, 0.9
-    spans, score, heights = spotformer.proposals(onset, offset, apex, (5, 12), 0.1)
-    assert spans.tolist() == [[10, 32]] and score == pytest.approx([0.8 * 0.5 * 0.9]) and heights == [0.9]
-    kept = spotformer.own_scores(
-        np.array([0.9, 0.8, 0.7, 0.4]), np.array([0.1, 0.3, 0.2, 0.9]), np.zeros(4), {**DEFAULT, "most": 2}
+def test_own_protocol_keeps_the_best_of_a_kind():
+    apex, score, kinds = (
+        np.array([0.9, 0.8, 0.7, 0.4, 0.6]),
+        np.array([0.1, 0.3, 0.2, 0.9, 0.05]),
+        np.array([0, 0, 0, 0, 1]),
     )
-    assert kept.tolist() == [0, 0.8, 0.7, 0]
+    kept = spotformer.own_scores(apex, score, kinds, {**DEFAULT, "most": 2})
+    assert kept.tolist() == [0, 0.8, 0.7, 0, 0.6]
 
 
 def detections(spotter, videos):
