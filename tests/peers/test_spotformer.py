@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fedn_pipeline import compute, config
+from fedn_pipeline import compute, config, intervals
 from fedn_pipeline.detection.threshold import choose_threshold
 from fedn_pipeline.features import cache
 from fedn_pipeline.peers import fold, needs, spotformer, task
@@ -206,6 +206,21 @@ def test_it_learns_planted_expressions(planted):
     _, confidence, own = spotter.spot("v0")
     assert ((confidence >= 0) & (confidence <= 1)).all() and (own > DEFAULT["apex_threshold"]).sum() <= DEFAULT["most"]
     assert spotter.habit["threshold"] == 0.5 and "apex above 0.5" in spotter.habit["words"]
+
+
+def test_both_kinds_are_learnt_and_joined(planted):
+    """A micro-expression has its own outputs and lengths; of overlapping intervals of the two one stays."""
+    videos, events, path = planted
+    micro = events.onset == ONSETS[1]
+    both = events.assign(expression_type=np.where(micro, "micro", "macro"))
+    both.loc[micro, "offset"] = ONSETS[1] + 9
+    both["apex"] = both.onset + 4
+    columns = spotformer.samples(a_task(videos, both), path, ["v0"]).columns
+    assert set(columns[-1].tolist()) == {0, 1, 2} and columns[2].max(0).values.tolist() == [1, 1]
+    spotter = spotformer.fit(a_task(videos, both, epochs=4), task.Inputs(motion={1: path}))
+    spans, confidence, _ = spotter.spot("v0")
+    overlap = intervals.pairwise_iou(spans, spans) - np.eye(len(spans))
+    assert len(spans) > 1 and overlap.max() <= DEFAULT["nms_iou"] and (np.diff(confidence) <= 0).all()
 
 
 def test_a_fold_repeats_and_its_failures_are_rows(planted, tmp_path):
