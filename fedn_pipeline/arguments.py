@@ -102,6 +102,7 @@ def parser():
     sub = command("flow", "optical flow of crops a fixed gap apart, or merge parts into one cache")
     batch(sub)
     sub.add_argument("--gap", type=int, metavar="K", help="steps (30 per second) between the two pictures")
+    sub.add_argument("--regions", action="store_true", help="its mean around landmarks (peers) instead of pictures")
 
     sub = command("folds", "train without one held-out group and predict it (or run a reference method)")
     tables(sub)

@@ -106,10 +106,14 @@ def flow(args, settings):
         cache.merge(args.merge, args.out)
         return
     from fedn_pipeline.features import flow as stage
+    from fedn_pipeline.features import regions
 
     if not (args.videos and args.faces and args.gap):
         raise InputError("flow: give --videos, --faces and --gap (or --merge)")
-    stage.run(_batch(args), args.faces, args.gap, args.out, settings["flow"])
+    if args.regions:
+        regions.run(_batch(args), args.faces, args.gap, args.out, settings)
+    else:
+        stage.run(_batch(args), args.faces, args.gap, args.out, settings["flow"])
 
 
 def _all_tables(args, settings, known=("n_frames", "fps")):

@@ -1,4 +1,5 @@
-"""The one training loop of the small networks: Adam over shuffled samples, with a learning curve on held-out subjects.
+"""The one training loop of the small networks: Adam or another over shuffled samples, a learning curve on held-out
+subjects.
 
 No epoch is chosen: the last step is the model.
 """
@@ -17,19 +18,22 @@ def accuracy_row(logits, wanted):
     return {"held_out_loss": float(F.cross_entropy(logits, wanted)), "held_out_accuracy": float(accuracy)}
 
 
-def fit(network, loss_of, n_samples, held_out, recipe, generator, label):
+def fit(network, loss_of, n_samples, held_out, recipe, generator, label, optimizer=torch.optim.Adam, decay=1.0):
     """Train `network` in place; rows of its learning curve: step, loss and what `held_out()` gives.
 
     `loss_of(chosen [b] int64)` is the loss of these training samples; `held_out()` a dictionary of numbers, called
     without gradient in evaluation mode. `recipe`: epochs, batch_size, learning_rate, weight_decay, gradient_norm,
-    log_every. Raises InputError without samples, FloatingPointError if loss or gradient are not finite.
+    log_every; each epoch's learning rate is `decay` times that of the one before. Raises InputError without samples,
+    FloatingPointError if loss or gradient are not finite.
     """
     if not n_samples:
         raise InputError(f"events.csv: {label}: no sample of the training subjects to learn from")
     batch = min(recipe["batch_size"], n_samples)
-    n_steps = recipe["epochs"] * (n_samples // batch)
+    per_epoch = n_samples // batch
+    n_steps = recipe["epochs"] * per_epoch
     trained = [value for value in network.parameters() if value.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"])
+    optimizer = optimizer(trained, lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"])
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, per_epoch, decay)
     rows, losses, order = [], [], np.zeros(0, dtype=np.int64)
     network.train()
     for step in tqdm(range(1, n_steps + 1), desc=label, unit="step"):
@@ -43,6 +47,7 @@ def fit(network, loss_of, n_samples, held_out, recipe, generator, label):
         if not torch.isfinite(loss) or not torch.isfinite(norm):
             raise FloatingPointError(f"{label}: step {step}: loss {loss.item()}, gradient norm {norm.item()}")
         optimizer.step()
+        schedule.step()
         losses.append(float(loss.detach()))
         if step % recipe["log_every"] == 0 or step == n_steps:
             network.eval()

@@ -12,14 +12,22 @@ from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.detection.candidates import COLUMNS, frames, missing_share
 from fedn_pipeline.features import cache
 from fedn_pipeline.files import InputError, write_csv
-from fedn_pipeline.peers import mdmd, mtsn
+from fedn_pipeline.peers import auwgcn, lgsnet, lssnet, mdmd, mtsn, spotformer, tan
 from fedn_pipeline.peers.habits import OWN_SCORE
 from fedn_pipeline.peers.task import Failed, Spotter, Task
 from fedn_pipeline.training.classes import check_positives
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
 
-METHODS = {"mdmd": mdmd, "mtsn": mtsn}
+METHODS = {
+    "auwgcn": auwgcn,
+    "lgsnet": lgsnet,
+    "lssnet": lssnet,
+    "mdmd": mdmd,
+    "mtsn": mtsn,
+    "spotformer": spotformer,
+    "tan": tan,
+}
 
 
 def detections(spotter, videos, settings):

@@ -7,7 +7,15 @@ from fedn_pipeline.training.split import split
 
 SEGMENTS, FLOW, REGIONS = "features", "flow", "regions"  # folders of caches in data/DATASET/
 # What each method (folds.method) reads beside the tables.
-INPUT = {"mdmd": FLOW, "mtsn": FLOW}
+INPUT = {
+    "auwgcn": REGIONS,
+    "lgsnet": SEGMENTS,
+    "lssnet": SEGMENTS,
+    "mdmd": FLOW,
+    "mtsn": FLOW,
+    "spotformer": REGIONS,
+    "tan": REGIONS,
+}
 METHODS = tuple(INPUT)
 BY_TYPE = {"mtsn"}  # read a gap for each expression type where macro and micro are annotated, ground truth or not
 

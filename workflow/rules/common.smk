@@ -310,6 +310,10 @@ def flow_parts(wildcards):
     return _parts(wildcards, f"flow/gap{wildcards.gap}")
 
 
+def regions_parts(wildcards):
+    return _parts(wildcards, f"regions/gap{wildcards.gap}")
+
+
 def excluded(wildcards):
     """A backbone named `..._without_PHOTOGRAPH` is trained without the stills of that photograph."""
     _, without, photograph = wildcards.backbone.partition("_without_")
