@@ -17,12 +17,13 @@ def accuracy_row(logits, wanted):
     return {"held_out_loss": float(F.cross_entropy(logits, wanted)), "held_out_accuracy": float(accuracy)}
 
 
-def fit(network, loss_of, n_samples, held_out, recipe, generator, label):
+def fit(network, loss_of, n_samples, held_out, recipe, generator, label, rate=None):
     """Train `network` in place; rows of its learning curve: step, loss and what `held_out()` gives.
 
     `loss_of(chosen [b] int64)` is the loss of these training samples; `held_out()` a dictionary of numbers, called
     without gradient in evaluation mode. `recipe`: epochs, batch_size, learning_rate, weight_decay, gradient_norm,
-    log_every. Raises InputError without samples, FloatingPointError if loss or gradient are not finite.
+    log_every; `rate(step)`: the learning rate of each step from 0, None: the recipe's. Raises InputError without
+    samples, FloatingPointError if loss or gradient are not finite.
     """
     if not n_samples:
         raise InputError(f"events.csv: {label}: no sample of the training subjects to learn from")
@@ -36,6 +37,9 @@ def fit(network, loss_of, n_samples, held_out, recipe, generator, label):
         if len(order) < batch:
             order = generator.permutation(n_samples)
         chosen, order = order[:batch], order[batch:]
+        if rate:
+            for group in optimizer.param_groups:
+                group["lr"] = rate(step - 1)
         loss = loss_of(chosen)
         optimizer.zero_grad()
         loss.backward()

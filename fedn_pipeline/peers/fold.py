@@ -12,14 +12,14 @@ from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.detection.candidates import COLUMNS, frames, missing_share
 from fedn_pipeline.features import cache
 from fedn_pipeline.files import InputError, write_csv
-from fedn_pipeline.peers import mdmd
+from fedn_pipeline.peers import lgsnet, lssnet, mdmd
 from fedn_pipeline.peers.habits import OWN_SCORE
 from fedn_pipeline.peers.task import Failed, Spotter, Task
 from fedn_pipeline.training.classes import check_positives
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
 
-METHODS = {"mdmd": mdmd}
+METHODS = {"lgsnet": lgsnet, "lssnet": lssnet, "mdmd": mdmd}
 
 
 def detections(spotter, videos, settings):

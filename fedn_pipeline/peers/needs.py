@@ -5,7 +5,7 @@ from fedn_pipeline.training.split import split
 
 SEGMENTS, FLOW, REGIONS = "features", "flow", "regions"  # folders of caches in data/DATASET/
 # What each method (folds.method) reads beside the tables.
-INPUT = {"mdmd": FLOW}
+INPUT = {"lgsnet": SEGMENTS, "lssnet": SEGMENTS, "mdmd": FLOW}
 METHODS = tuple(INPUT)
 
 
