@@ -26,9 +26,9 @@ ROLES = ("train", "held_out", "test")
 
 
 def segments(rows, frames, stride):
-    """Rows of the cache that windows read `[B, rows, D]` -> segments `[B, N, D]`: means of `frames` rows every `stride`.
+    """Rows that windows read `[B, rows, D]` -> segments `[B, N, D]`: means of `frames` rows, every `stride` rows.
 
-    One row every row leaves clips as they are.
+    With 1 and 1 clips stay as they are.
     """
     return rows.unfold(1, frames, stride).mean(-1)
 
@@ -48,28 +48,24 @@ def loss(raw, score, assigned, fits, grid, own):
     focal loss of matched and unmatched, and the mean over matched intervals of 1 - IoU (anchor-free) or of smooth L1 of
     both the shift and the logarithm of the width (anchor-based).
     """
-    positive = assigned.classes >= 0
-    total = raw.new_zeros(())
-    for free, distance in ((True, _overlap), (False, _encoded)):
+    positive, total = assigned.classes >= 0, raw.new_zeros(())
+    predicted, encoded = (
+        geometry.decode(raw, grid),
+        geometry.encode(assigned.intervals, grid),
+    )  # not finite if unmatched
+    for free in (True, False):
         branch = grid.anchor_free == free
         counted, matched = (assigned.classes != IGNORED) & branch, (positive | fits) & branch
         focal = sigmoid_focal_loss(
             score[..., 0][counted], positive[counted].float(), own["focal_alpha"], own["focal_gamma"], reduction="sum"
         )
         total = total + focal / (matched.sum() + len(raw))
-        if matched.any():
-            total = total + distance(raw, assigned.intervals, grid, own)[matched].mean()
+        if matched.any() and free:
+            total = total + (1 - intervals.iou(predicted[matched], assigned.intervals[matched])).mean()
+        elif matched.any():
+            apart = F.smooth_l1_loss(raw[matched], encoded[matched], reduction="none", beta=own["smooth_beta"])
+            total = total + apart.sum(-1).mean()
     return total
-
-
-def _overlap(raw, wanted, grid, own):
-    """1 - IoU `[B, P]` of decoded intervals."""
-    return 1 - intervals.iou(geometry.decode(raw, grid), wanted)
-
-
-def _encoded(raw, wanted, grid, own):
-    """Smooth L1 `[B, P]` of shift and logarithmic width, added."""
-    return F.smooth_l1_loss(raw, geometry.encode(wanted, grid), reduction="none", beta=own["smooth_beta"]).sum(-1)
 
 
 class Anchored:

@@ -3,8 +3,8 @@
 "LGSNet: A two-stream network for micro- and macro-expression spotting with background modeling". Reproduced: the shared
 network (pyramid.py) with all its widths; fusion of two temporal resolutions and receptive fields into the first level
 (its TMRF3M); local suppression and global enhancement before the head there (its LSGEM): attention over the level gives
-what is added, a gate in (0, 1) from the neighbourhood scales it down; background windows, up to 3 per positive one, with
-one pseudo interval each: its anchors are trained to score 0 and to fit it, those that half fit it are left alone; focal
+what is added, a gate in (0, 1) from the neighbourhood scales it; background windows, up to 3 per positive one, with one
+pseudo interval each: its anchors are trained to score 0 and to fit it, those that half fit it are left alone; focal
 loss, 1 - IoU, smooth L1; AdamW, which without weight decay is Adam. Differs: the lengths of pseudo intervals are drawn
 from those of the fold's training expressions (theirs: three ranges tuned by hand for each data set); keys and values of
 the local attention are two tensors (their code lets the second overwrite the first); what is the same for LSSNet: see
