@@ -20,6 +20,7 @@ from fedn_pipeline.files import InputError
 from fedn_pipeline.model import geometry
 from fedn_pipeline.peers.task import Failed, Spotter
 from fedn_pipeline.training import data, loop, targets, windows
+from fedn_pipeline.training.learn import EXPRESSION, LEARNT_FROM
 from fedn_pipeline.training.targets import IGNORED
 
 ROLES = ("train", "held_out", "test")
@@ -49,10 +50,8 @@ def loss(raw, score, assigned, fits, grid, own):
     both the shift and the logarithm of the width (anchor-based).
     """
     positive, total = assigned.classes >= 0, raw.new_zeros(())
-    predicted, encoded = (
-        geometry.decode(raw, grid),
-        geometry.encode(assigned.intervals, grid),
-    )  # not finite if unmatched
+    predicted = geometry.decode(raw, grid)
+    encoded = geometry.encode(assigned.intervals, grid)  # not finite where nothing is matched
     for free in (True, False):
         branch = grid.anchor_free == free
         counted, matched = (assigned.classes != IGNORED) & branch, (positive | fits) & branch
@@ -90,28 +89,33 @@ class Anchored:
             raw, score = self.network(segments(features[index].float(), *self.segment))
         return raw.float(), score.float()
 
+    def _only(self, video):
+        """The Videos of one video."""
+        videos = next(part for part in self.loaded.values() if video in part.ids)
+        at, n_rows = videos.ids.index(video), videos.n_steps // videos.row_stride
+        features = videos.features[n_rows[:at].sum() :][: n_rows[at]]
+        return data.Videos((video,), videos.n_steps[at : at + 1], features, videos.valid, videos.row_stride)
+
     def spot(self, video):
         """`(spans [k, 2], confidence [k], own [k])` of a video: all windows, NMS, the most confident ones."""
-        videos = next(part for part in self.loaded.values() if video in part.ids)
+        videos = self._only(video)
         cut, index = videos.windows(self.windows, self.windows["test_stride"])
-        here = np.flatnonzero(cut.video == videos.ids.index(video))
         grid, length = self.grid.to(self.device), geometry.window_frames(self.windows)
         spans, confidence = [], []
         with torch.no_grad():
-            for chosen in np.array_split(here, -(-len(here) // self.own["batch_size"])):
-                raw, score = self(videos.features, index[torch.from_numpy(chosen).to(self.device)])
-                found = geometry.decode(raw, grid).clamp(0, length).cpu().numpy().astype(np.float64)
-                rate = cut.rate[chosen][:, None, None]
-                spans.append((cut.start[chosen][:, None, None] + rate * found).reshape(-1, 2))
+            for part in index.split(self.own["batch_size"]):
+                raw, score = self(videos.features, part)
+                spans.append(geometry.decode(raw, grid).clamp(0, length).cpu().numpy().astype(np.float64))
                 confidence.append(torch.sigmoid(score).cpu().numpy().astype(np.float64).ravel())
         spans, confidence = np.concatenate(spans), np.concatenate(confidence)
-        spans = spans.clip(0, videos.n_steps[videos.ids.index(video)])
+        spans = (cut.start[:, None, None] + cut.rate[:, None, None] * spans).reshape(-1, 2)
+        spans = spans.clip(0, videos.n_steps[0])
         possible = np.flatnonzero((intervals.length(spans) > 0) & (confidence >= self.own["confidence_floor"]))
         kept = possible[nms(spans[possible], confidence[possible], self.own["nms_iou"])][: self.own["top"]]
         return spans[kept], confidence[kept], confidence[kept]
 
     def valid(self, video):
-        return next(part.valid[video] for part in self.loaded.values() if video in part.ids)
+        return self._only(video).valid[video]
 
 
 def fit(task, inputs, network, habit, background=None):
@@ -123,8 +127,8 @@ def fit(task, inputs, network, habit, background=None):
     own, training = task.own, task.settings["training"]
     model = Anchored(task, inputs, network)
     events = {
-        role: data.events_on_feature_axis(task.events, task.others, task.videos, part.ids, [""])
-        for role, part in model.loaded.items()
+        role: data.events_on_feature_axis(task.events, task.others, task.videos, model.loaded[role].ids, [EXPRESSION])
+        for role in LEARNT_FROM
     }
     chosen = {**model.windows, "background_per_positive": own["background_per_positive"]}
     settings = {"windows": chosen, "model": own, "training": {**own, "held_out_windows": training["held_out_windows"]}}

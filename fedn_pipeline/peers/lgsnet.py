@@ -123,11 +123,12 @@ def pseudo_intervals(assigned, grid, lengths, settings, generator):
     length = np.minimum(generator.choice(lengths, int(background.sum())), window)
     start = generator.uniform(0, window - length)
     spans = np.stack([start, start + length], axis=-1)
-    found = anchored.assign(spans, grid, settings)
+    found = anchored.assign(spans, grid, settings).to(background.device)
+    matched = found.classes >= 0
     fits = torch.zeros_like(assigned.classes, dtype=torch.bool)
-    fits[background] = (found.classes >= 0) & ~grid.anchor_free
-    found.classes[found.classes >= 0] = NEGATIVE
-    assigned.classes[background], assigned.intervals[background] = found.classes, found.intervals
+    fits[background] = matched & ~grid.anchor_free.to(background.device)
+    assigned.classes[background] = found.classes.masked_fill(matched, NEGATIVE)
+    assigned.intervals[background] = found.intervals
     return fits
 
 

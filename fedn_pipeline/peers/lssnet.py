@@ -4,10 +4,11 @@
 Reproduced: the shared network (pyramid.py) with all its widths; location suppression before the head at the finest and
 the coarsest level: each channel attends to its neighbours among the channels, values below a limit become zero; focal
 loss, 1 - IoU for anchor-free and smooth L1 for anchor-based intervals; Adam with warm-up and cosine; both branches
-together through NMS. Differs: one class, since a run's ground truth is of its own expression types (theirs: macro and
-micro, and NMS for each); keys and values of the attention are two tensors (their code lets the second overwrite the
-first); what is the same for LGSNet: see anchored.py. With a cache of frames a segment is the mean of its 8 frames, and
-the first layer has the width of the features (experiment `lssnet_resnet18`).
+together through NMS; only windows that hold an expression are trained on. Differs: one class, since a run's ground
+truth is of its own expression types (theirs: macro and micro, and NMS for each); keys and values of the attention are
+two tensors (their code lets the second overwrite the first); what is the same for LGSNet: see anchored.py. With a cache
+of frames a segment is the mean of its 8 frames, and the first layer has the width of the features (experiment
+`lssnet_resnet18`).
 
 Own protocol: the threshold that is best on all test subjects; one prediction may stand for several ground truths. The
 published numbers are also those of the epoch that is best on the test subjects: not reproduced, the last one counts.
