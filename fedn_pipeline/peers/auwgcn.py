@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from fedn_pipeline.cascades.fit import decaying
 from fedn_pipeline.cascades.fit import fit as train
 from fedn_pipeline.peers import frame_scores, habits, region_steps
 from fedn_pipeline.peers.task import Failed, Spotter
@@ -151,7 +152,7 @@ def learn(task, inputs, build, decide):
     try:
         log = train(
             network, loss_of, len(steps.start), curve, own, task.generator, task.label, torch.optim.AdamW,
-            own["rate_decay"],
+            decaying(own["learning_rate"], own["rate_decay"]),
         )  # fmt: skip
     except FloatingPointError as error:
         raise Failed(f"not converging: {error}") from error

@@ -24,6 +24,7 @@ import torch
 from torch.nn import functional as F
 
 from fedn_pipeline import compute
+from fedn_pipeline.cascades.fit import decaying
 from fedn_pipeline.cascades.fit import fit as train
 from fedn_pipeline.detection.nms import nms
 from fedn_pipeline.features import cache
@@ -152,7 +153,7 @@ def fit(task, inputs):
             task.generator,
             task.label,
             torch.optim.AdamW,
-            own["learning_rate_decay"],
+            decaying(own["learning_rate"], own["learning_rate_decay"]),
         )
     except FloatingPointError as error:
         raise Failed(f"not converging: {error}") from error
