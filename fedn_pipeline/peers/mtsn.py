@@ -147,7 +147,7 @@ def labelled(task, motion, ids):
 
 
 def train(network, task, motion):
-    """Train `network`; rows of its learning curve and the number of the videos' steps learnt from. Raises Failed."""
+    """Train `network`; rows of its learning curve. Raises Failed."""
     own = task.own
 
     def drawn(ids, generator):
@@ -179,7 +179,7 @@ def train(network, task, motion):
     epoch = max(1, len(wanted) // own["batch_size"])  # steps
     recipe = {**own, "epochs": max(own["epochs"], math.ceil(own["least_steps"] / epoch))}
     try:
-        return small_fit.fit(network, loss_of, len(wanted), curve, recipe, task.generator, task.label), len(wanted)
+        return small_fit.fit(network, loss_of, len(wanted), curve, recipe, task.generator, task.label)
     except FloatingPointError as failure:
         raise Failed(f"not converging: {failure}") from failure
 
@@ -221,7 +221,7 @@ def fit(task, inputs):
     known = task.events[task.events.video_id.isin(parts.train)]
     halves = sorted((half_length(task.videos, table) for _, table in known.groupby("expression_type")), reverse=True)
     network = Network(own).to(task.device)
-    log, n_samples = train(network, task, motion)
+    log = train(network, task, motion)
 
     def spot(video):
         steps = np.flatnonzero(motion.steps(video))
@@ -238,6 +238,7 @@ def fit(task, inputs):
     threshold = own["own_threshold"]
     words = f"smoothed score above {threshold}, videos without ground truth not counted"
     habit = habits.Habit(words, threshold, annotated_only=True).as_dict()
-    trained = f"{log[-1]['step']} batches of {n_samples} steps of videos; flow over {gaps[0]} and {gaps[1]} steps"
+    length = f"{own['epochs']} epochs, at least {own['least_steps']} batches"
+    trained = f"{length}; flow over {gaps[0]} and {gaps[1]} steps"
     state = {name: value.cpu() for name, value in network.state_dict().items()}
     return Spotter(spot, valid, habit, state, log, trained, sum(value.numel() for value in network.parameters()))
