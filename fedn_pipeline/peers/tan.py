@@ -3,8 +3,8 @@
 What is known: "Causal-Ex: Causal graph-based micro and macro expression spotting" (Tan, Rajanala, Pal, Phan, Ong; arXiv
 2503.09098; taken to be the paper that FEDN's table calls Tan et al.) in its abstract, and the network it published.
 Reproduced: the first of two graph convolutions has, beside which regions move together, directed edges between regions
-found by causal discovery on their flow; maxima over the steps around behind the first two convolutions over time
-(39.6 k parameters, as the published network); training, labels and intervals of AUW-GCN; and a decision debiased by a
+found by causal discovery on their flow; maxima over the steps around behind the first two convolutions over time (39.6
+k parameters, as the published network); training, labels and intervals of AUW-GCN; and a decision debiased by a
 counterfactual: the total effect of the regions' motion less the natural direct effect of the bias branch, which is what
 the network says of the graph alone, with the usual motion (the training subjects' mean) in place of the video's. With
 Y(x, g) the logits for motion x and graph g: TE = Y(x, g) - Y(x*, g*), NDE = Y(x*, g) - Y(x*, g*), and the decision is
