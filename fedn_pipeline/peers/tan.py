@@ -1,20 +1,20 @@
 """Tan et al. 2023: AUW-GCN with a causal graph of the regions and a counterfactual decision.
 
 What is known: "Causal-Ex: Causal graph-based micro and macro expression spotting" (Tan, Rajanala, Pal, Phan, Ong; arXiv
-2503.09098; taken to be the paper that FEDN's table calls Tan et al.) in its abstract, and the network that it published.
+2503.09098; taken to be the paper that FEDN's table calls Tan et al.) in its abstract, and the network it published.
 Reproduced: the first of two graph convolutions has, beside which regions move together, directed edges between regions
-found by causal discovery on their flow; maxima over the steps around behind the first two convolutions over time (39.6 k
-parameters, as the published network); training, labels and intervals of AUW-GCN; and a decision debiased by a
+found by causal discovery on their flow; maxima over the steps around behind the first two convolutions over time
+(39.6 k parameters, as the published network); training, labels and intervals of AUW-GCN; and a decision debiased by a
 counterfactual: the total effect of the regions' motion less the natural direct effect of the bias branch, which is what
 the network says of the graph alone, with the usual motion (the training subjects' mean) in place of the video's. With
 Y(x, g) the logits for motion x and graph g: TE = Y(x, g) - Y(x*, g*), NDE = Y(x*, g) - Y(x*, g*), and the decision is
 their difference Y(x, g) - Y(x*, g), without any further training.
 
-Not known, and so our choice: the exact form and weight of the counterfactual (only the abstract of the group's "Causally
-uncovering bias in video micro-expression recognition", ICASSP 2024, describes one), and the training's settings.
-Differs: the graph is found once per fold, from the flow in the training subjects' expressions (the published code finds
-one in each batch, at test in the test subject's own), by PC instead of FCI, which also looks for hidden common causes;
-an effect takes in its causes.
+Not known, and so our choice: the exact form and weight of the counterfactual (only the abstract of the group's
+"Causally uncovering bias in video micro-expression recognition", ICASSP 2024, describes one), and the training's
+settings. Differs: the graph is found once per fold, from the flow in the training subjects' expressions (the published
+code finds one in each batch, at test in the test subject's own), by PC instead of FCI, which also looks for hidden
+common causes; an effect takes in its causes.
 
 Own protocol: as AUW-GCN's, on whose code the published code is built.
 """

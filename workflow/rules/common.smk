@@ -373,7 +373,7 @@ def peer_sources(wildcards):
 
 def peer_arguments(wildcards, input):
     """The same as arguments of the command `folds`."""
-    return ["--features", input.features] if input.get("features") else ["--motion", *input.motion]
+    return ["--features", input.features] if input.get("features") else ["--motion", *input.get("motion", [])]
 
 
 @cache
