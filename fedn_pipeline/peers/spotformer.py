@@ -185,7 +185,7 @@ def fit(task, inputs):
     habit = habits.Habit(
         f"apex above {own['apex_threshold']}, {own['most']} of a type in a video", threshold=own["apex_threshold"]
     ).as_dict()
-    words = f"SpotFormer's losses, {log[-1]['step']} steps of {own['batch_size']} segments, {precision}"
+    words = f"SpotFormer's losses, {own['epochs']} epochs in batches of {own['batch_size']} segments, {precision}"
     state = {name: value.cpu() for name, value in network.state_dict().items()}
     n_parameters = sum(value.numel() for value in network.parameters())
     return Spotter(spot, lambda video: shown(cache.read_valid(path, video)), habit, state, log, words, n_parameters)

@@ -134,8 +134,8 @@ def test_loss_of_a_right_score_is_lower():
 def test_from_scores_to_intervals():
     onset, offset, apex = (np.full(100, 0.1) for _ in range(3))
     onset[[20, 60]], offset[[44, 95]], apex[[28, 70]] = 0.8, 0.9, (0.7, 0.4)
-    spans, score = frame_scores.intervals_of(onset, offset, apex, 12, 40, OWN)
-    assert spans.tolist() == [[20, 45]] and score == pytest.approx([0.8 * 0.9 * 0.7])  # no apex, no interval
+    spans, score, height = frame_scores.intervals_of(onset, offset, apex, 12, 40, OWN)
+    assert spans.tolist() == [[20, 45]] and score == pytest.approx([0.8 * 0.9 * 0.7]) and height == [0.7]  # one apex
     apex[70] = 0.6
     assert len(frame_scores.intervals_of(onset, offset, apex, 12, 40, OWN)[0]) == 1  # its offset is too far away
     assert len(frame_scores.intervals_of(onset, offset, apex, 12, 60, OWN)[0]) == 2
