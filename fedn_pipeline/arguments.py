@@ -102,11 +102,13 @@ def parser():
     sub = command("flow", "optical flow of crops a fixed gap apart, or merge parts into one cache")
     batch(sub)
     sub.add_argument("--gap", type=int, metavar="K", help="steps (30 per second) between the two pictures")
+    sub.add_argument("--regions", action="store_true", help="its mean around landmarks (peers) instead of pictures")
 
     sub = command("folds", "train without one held-out group and predict it (or run a reference method)")
     tables(sub)
     sub.add_argument("--features", type=Path, metavar="H5", help="merged feature cache (all methods but str)")
     sub.add_argument("--flow", type=Path, metavar="H5", help="merged flow cache: str, and cascades with its recogniser")
+    sub.add_argument("--motion", type=Path, nargs="+", metavar="H5", help="peers: merged flow or region caches by gap")
     sub.add_argument("--spotter", type=Path, metavar="DIR", help="cascade: the same fold of the experiment that spots")
     sub.add_argument("--faces", type=Path, metavar="DIR", help="cefl.end_to_end: folder with crops/")
     sub.add_argument("--weights", type=Path, metavar="FILE", help="cefl.end_to_end: the backbone it starts from")

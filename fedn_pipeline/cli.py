@@ -106,10 +106,14 @@ def flow(args, settings):
         cache.merge(args.merge, args.out)
         return
     from fedn_pipeline.features import flow as stage
+    from fedn_pipeline.features import regions
 
     if not (args.videos and args.faces and args.gap):
         raise InputError("flow: give --videos, --faces and --gap (or --merge)")
-    stage.run(_batch(args), args.faces, args.gap, args.out, settings["flow"])
+    if args.regions:
+        regions.run(_batch(args), args.faces, args.gap, args.out, settings)
+    else:
+        stage.run(_batch(args), args.faces, args.gap, args.out, settings["flow"])
 
 
 def _all_tables(args, settings, known=("n_frames", "fps")):
@@ -126,11 +130,19 @@ def _tables(args, settings):
 
 
 def folds(args, settings):
+    from fedn_pipeline.peers import needs
+
     method = settings["folds"]["method"]
     if method in ("cascade", "str"):
         from fedn_pipeline.cascades import fold
 
         inputs = fold.Inputs(args.features, args.flow, args.spotter, args.faces, args.weights)
+        fold.run(*_all_tables(args, settings), inputs, args.held_out, args.out, settings, args.seed)
+        return
+    if method in needs.METHODS:
+        from fedn_pipeline.peers import fold, task
+
+        inputs = task.Inputs(args.features, task.by_gap(args.motion or []))
         fold.run(*_all_tables(args, settings), inputs, args.held_out, args.out, settings, args.seed)
         return
     if args.features is None:

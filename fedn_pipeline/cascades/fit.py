@@ -1,4 +1,5 @@
-"""The one training loop of the small networks: Adam over shuffled samples, with a learning curve on held-out subjects.
+"""The one training loop of the small networks: Adam or another over shuffled samples, a learning curve on held-out
+subjects.
 
 No epoch is chosen: the last step is the model.
 """
@@ -17,25 +18,35 @@ def accuracy_row(logits, wanted):
     return {"held_out_loss": float(F.cross_entropy(logits, wanted)), "held_out_accuracy": float(accuracy)}
 
 
-def fit(network, loss_of, n_samples, held_out, recipe, generator, label):
+def decaying(first, share):
+    """A `rate` of `fit` that begins at `first` and is, with each epoch, `share` of what it was."""
+    return lambda step, per_epoch: first * share ** (step // per_epoch)
+
+
+def fit(network, loss_of, n_samples, held_out, recipe, generator, label, optimizer=torch.optim.Adam, rate=None):
     """Train `network` in place; rows of its learning curve: step, loss and what `held_out()` gives.
 
     `loss_of(chosen [b] int64)` is the loss of these training samples; `held_out()` a dictionary of numbers, called
     without gradient in evaluation mode. `recipe`: epochs, batch_size, learning_rate, weight_decay, gradient_norm,
-    log_every. Raises InputError without samples, FloatingPointError if loss or gradient are not finite.
+    log_every; `rate(step, per_epoch)`: the learning rate of each step from 0, None: the recipe's. Raises InputError
+    without samples, FloatingPointError if loss or gradient are not finite.
     """
     if not n_samples:
         raise InputError(f"events.csv: {label}: no sample of the training subjects to learn from")
     batch = min(recipe["batch_size"], n_samples)
-    n_steps = recipe["epochs"] * (n_samples // batch)
+    per_epoch = n_samples // batch
+    n_steps = recipe["epochs"] * per_epoch
     trained = [value for value in network.parameters() if value.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"])
+    optimizer = optimizer(trained, lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"])
     rows, losses, order = [], [], np.zeros(0, dtype=np.int64)
     network.train()
     for step in tqdm(range(1, n_steps + 1), desc=label, unit="step"):
         if len(order) < batch:
             order = generator.permutation(n_samples)
         chosen, order = order[:batch], order[batch:]
+        if rate:
+            for group in optimizer.param_groups:
+                group["lr"] = rate(step - 1, per_epoch)
         loss = loss_of(chosen)
         optimizer.zero_grad()
         loss.backward()

@@ -83,8 +83,8 @@ def read_detections(path, videos):
     """detections.csv: `video_id, onset, offset, confidence` are required, emotion and kept may be absent.
 
     Dtypes: text, onset and offset int64, confidence float64 (finite), kept bool (no column if the file has none).
-    Further columns are kept as text, but `draw` (random draws of one method in one table) is int64. Raises
-    InputError.
+    Further columns are kept as text, but `draw` (random draws of one method in one table) is int64, and `own_score`
+    (what a peer's own protocol goes by) float64. Raises InputError.
     """
     required = ("video_id", "onset", "offset", "confidence")
     sheet = Sheet(path, DETECTION_COLUMNS, required=required, further_columns=True)
@@ -95,6 +95,8 @@ def read_detections(path, videos):
     draws = ["draw"] if "draw" in sheet.header else []
     for column in draws:
         sheet.integer(column, required=True)
+    if "own_score" in sheet.header:
+        sheet.number("own_score", required=True)
     sheet.unique(["video_id", "onset", "offset", "confidence", "emotion", *draws], "duplicate row")
     if "kept" in sheet.header:
         sheet.boolean("kept")

@@ -89,6 +89,15 @@ def _open(path):
         raise InputError(f"{path}: cannot be read as HDF5 ({error}); the `features` rule makes it") from error
 
 
+def gap(path):
+    """Steps between the two pictures of a cache of flow or of regions; errors as in `read`."""
+    with _open(path) as file:
+        gaps = {int(group.attrs.get("gap", 0)) for group in file.values()}
+        if len(gaps) != 1 or 0 in gaps:
+            raise InputError(f"{path}: no cache of motion over one gap; {rebuild(path)}")
+        return gaps.pop()
+
+
 def left_out(path, ids):
     """`{video: why}` of those of the videos `ids` that could not be processed; errors as in `read`."""
     with _open(path) as file:

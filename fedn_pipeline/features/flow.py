@@ -66,11 +66,12 @@ def _grays(path, source, size):
             step += 1
 
 
-def video_flow(row, crops_path, alignment_path, gap, settings):
-    """Flow `[n_steps, 3, size, size]` float16 of one video (`row` of videos.csv) and `valid [n_steps]`.
+def between(row, crops_path, alignment_path, gap, settings):
+    """The flow of one video (`row` of videos.csv) over `gap` steps: `(valid [n_steps] bool, source [n_steps], flows)`.
 
-    Zeros and `valid` False where a face is missing at t or t + gap, and for the last `gap` steps. `settings` is section
-    `flow`. Raises InputError if alignment, crops and videos.csv do not agree on the number of frames.
+    `flows` yields `(step, flow [work_size, work_size, 2])` of each valid step: those with a face both at t and at
+    t + gap; `source` are frames. `settings` is section `flow`. Raises InputError if alignment, crops and videos.csv do
+    not agree on the number of frames.
     """
     table = alignment.read(alignment_path)
     if len(table) > row.n_frames:
@@ -81,19 +82,29 @@ def video_flow(row, crops_path, alignment_path, gap, settings):
     shown, n = has_face[source], len(source)
     valid = np.zeros(n, dtype=bool)
     valid[: max(0, n - gap)] = shown[: max(0, n - gap)] & shown[gap:]
-    flow = np.zeros((n, 3, settings["size"], settings["size"]), dtype=np.float16)
-    method, recent = METHODS[settings["method"]](), deque(maxlen=gap + 1)
-    progress = tqdm(desc=f"flow {row.video_id}", total=int(valid.sum()), unit="step")
-    seen = 0
-    for step, gray in enumerate(_grays(crops_path, source, settings["work_size"])):
-        recent.append(gray)
-        seen += 1
-        if step >= gap and valid[step - gap]:
-            flow[step - gap] = channels(method(recent[0], gray), settings["size"])
-            progress.update()
-    progress.close()
-    if seen != np.count_nonzero(source < len(table)):
-        raise InputError(f"{crops_path}: its number of crops is not that of {alignment_path}; make both again")
+
+    def flows():
+        method, recent, seen = METHODS[settings["method"]](), deque(maxlen=gap + 1), 0
+        with tqdm(desc=f"flow {row.video_id}", total=int(valid.sum()), unit="step") as progress:
+            for step, gray in enumerate(_grays(crops_path, source, settings["work_size"])):
+                recent.append(gray)
+                seen += 1
+                if step >= gap and valid[step - gap]:
+                    yield step - gap, method(recent[0], gray)
+                    progress.update()
+        if seen != np.count_nonzero(source < len(table)):
+            raise InputError(f"{crops_path}: its number of crops is not that of {alignment_path}; make both again")
+
+    return valid, source, flows()
+
+
+def video_flow(row, crops_path, alignment_path, gap, settings):
+    """Flow `[n_steps, 3, size, size]` float16 of one video and `valid [n_steps]`, zeros where it is False; see
+    `between`."""
+    valid, _, flows = between(row, crops_path, alignment_path, gap, settings)
+    flow = np.zeros((len(valid), 3, settings["size"], settings["size"]), dtype=np.float16)
+    for step, found in flows:
+        flow[step] = channels(found, settings["size"])
     return flow, valid
 
 
@@ -111,8 +122,14 @@ def run(videos, faces_folder, gap, path, settings):
 
     Crops and alignments are `faces_folder/{crops,alignment}/{video_id}.*`; `settings` is section `flow`.
     """
-    cv2.setNumThreads(1)  # jobs run side by side
     recipe = f"optical flow ({settings['method']} at {settings['work_size']} px, gap {gap}, {settings['size']} px)"
+    write(path, videos, faces_folder, gap, recipe, settings, video_flow, write_group)
+
+
+def write(path, videos, faces_folder, gap, recipe, settings, of_video, write_group):
+    """Each video's `of_video(row, crops_path, alignment_path, gap, settings) -> (features, valid)` into one HDF5 file,
+    by `write_group(file, video_id, cache.Features)`. `recipe`: in words, what the values are."""
+    cv2.setNumThreads(1)  # jobs run side by side
     of_all = {
         "frame_stride": 1,
         "gap": gap,
@@ -127,10 +144,10 @@ def run(videos, faces_folder, gap, path, settings):
         for row in videos.itertuples():
             crops_path = faces_folder / "crops" / f"{row.video_id}{crops.CROPS_SUFFIX}"
             alignment_path = faces_folder / "alignment" / f"{row.video_id}.csv"
-            flow, valid = video_flow(row, crops_path, alignment_path, gap, settings)
+            features, valid = of_video(row, crops_path, alignment_path, gap, settings)
             attributes = {
                 **of_all,
                 "source_sha256": sha256(crops_path),
                 **summary.left_out(faces_folder, row.video_id),
             }
-            write_group(file, row.video_id, cache.Features(flow, valid, attributes))
+            write_group(file, row.video_id, cache.Features(features, valid, attributes))

@@ -78,7 +78,7 @@ class Eraser:
 
         Also those of all batches: one video less shifts them, and Snakemake would embed every video again.
         """
-        batch = re.compile(rf"data/{re.escape(dataset)}/(?:features|flow)/.+/part\d+\.h5")
+        batch = re.compile(rf"data/{re.escape(dataset)}/(?:features|flow|regions)/.+/part\d+\.h5")
         for path in self._files(folder):
             shifted = batch.fullmatch(recorded_path(path.relative_to(folder)))
             if path.is_file() and (shifted or in_record(path, folder, dataset, self.traces)):

@@ -17,6 +17,7 @@ from fedn_pipeline.files import InputError
 from fedn_pipeline.forget.erase import Eraser, files_in, in_record
 from fedn_pipeline.forget.traces import Traces, named_in, opened
 
+CACHES = ("features", "flow", "regions")  # folders of a data set in which a video's rows are pieces of it
 UNKNOWN = (
     "no subject `{subject}`: nothing was erased. There are: {known}. If its videos are gone from the table already, "
 )
@@ -101,12 +102,12 @@ def _ordinary_words(folder, videos):
 
 
 def _fingerprint(folder, videos, traces):
-    """Pieces of what is about to be erased: crops, videos that lie in the data set's folder, features, optical flow."""
+    """Pieces of what is about to be erased: crops, videos that lie in the data set's folder, features, flow."""
     for video, source in videos.items():
         for path in {folder / "crops" / f"{video}.mp4", folder / (source or "none")}:
             if path.is_file():
                 traces.add_video(path)
-    for path in sorted([*folder.glob("features/**/[!.]*.h5"), *folder.glob("flow/**/[!.]*.h5")]):
+    for path in sorted(path for cache in CACHES for path in folder.glob(f"{cache}/**/[!.]*.h5")):
         with opened(path) as file:
             for video in {*videos} & {*file}:
                 traces.add_features(file[video])

@@ -17,8 +17,9 @@ import torch
 from safetensors import safe_open
 
 from fedn_pipeline import __version__, config, intervals, tensor_file
-from fedn_pipeline.files import checked
+from fedn_pipeline.files import checked, read_json
 from fedn_pipeline.model import flops
+from fedn_pipeline.peers import needs
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "pandas", "opencv-contrib-python", "mediapipe", "snakemake")
 COUNTED = ("windows", "model", "backbone", "folds", "i3d")  # sections that a network's cost depends on
@@ -71,8 +72,14 @@ def _network_cost(sections):
 def costs(settings, backbone, videos, folder, benchmarks):
     """GFLOP, GMAC and parameters of an experiment's network; measured frames per second and seconds per fold.
 
-    `backbone`: the name its folds recorded (None: no folds); `folder`: the experiment's. What is not known is absent.
+    `backbone`: the name its folds recorded (None: no folds); `folder`: the experiment's. What is not known is absent:
+    of a peer all but parameters (the mean over folds: some hang on the labels) and seconds.
     """
+    seeds = settings["run"]["seeds"]
+    if settings["folds"]["method"] in needs.METHODS:
+        counts = [read_json(path)["parameters"] for path in _of_seeds(folder, seeds, "threshold.json")]
+        found = {"parameters": sum(counts) / len(counts)} if counts else {}
+        return found | _fold_seconds(folder, seeds, "peer_benchmark.tsv")
     if settings["folds"]["method"] != "fedn":
         return {}
     cost = _network_cost(json.dumps({name: settings[name] for name in COUNTED}, sort_keys=True))
@@ -81,10 +88,13 @@ def costs(settings, backbone, videos, folder, benchmarks):
     if embedding:
         steps = sum(intervals.n_steps(video.n_frames, video.fps) for video in videos.itertuples())
         found["frames_per_second"] = steps / sum(embedding)
-    training = _seconds(_of_seeds(folder, settings["run"]["seeds"], "folds_benchmark.tsv"))
-    if training:
-        found["fold_s"] = sum(training) / len(training)
-    return found
+    return found | _fold_seconds(folder, seeds, "folds_benchmark.tsv")
+
+
+def _fold_seconds(folder, seeds, name):
+    """`{"fold_s": mean seconds of a fold}` by Snakemake's benchmark files `name`, if there are any."""
+    training = _seconds(_of_seeds(folder, seeds, name))
+    return {"fold_s": sum(training) / len(training)} if training else {}
 
 
 def code_version():

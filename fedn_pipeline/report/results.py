@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 
+import numpy as np
 import pandas as pd
 
 from fedn_pipeline.dataset.tables import read_detections
 from fedn_pipeline.evaluation.bootstrap import difference, draw_scores, summary
 from fedn_pipeline.files import InputError, read_json, write_csv
+from fedn_pipeline.peers import habits
 from fedn_pipeline.report import table
 
 
@@ -78,6 +80,15 @@ def reference(names):
     return "fedn" if "fedn" in names else names[0]
 
 
+def _own(experiment, events, iou):
+    """A peer's F1 by its own published protocol, a mean over its runs, and that protocol in words; {} for others."""
+    habit = experiment.records[0].get("habit")
+    if not habit:
+        return {}
+    of_runs = [habits.f1(run, events, habits.Habit(**habit), iou)[0] for run in experiment.tables]
+    return {"own_spotting_f1": np.mean(of_runs) if None not in of_runs else None, "own_protocol": habit["words"]}
+
+
 def _row(experiment, metrics, videos):
     """Metrics, weights, protocol, videos left out (with the reason) and omitted videos of one experiment."""
     omitted = sorted(set(videos.video_id) - experiment.tested)
@@ -117,7 +128,8 @@ def run(dataset, videos, events, folder, stem, settings, not_run=None):
             rows.append({**shared, "method": name, "weights": not_run[name]})
             continue
         row = _row(done[name], with_intervals(scores(name, tested[name]), tested[name]), videos)
-        rows.append({**shared, "method": name, "seeds": " ".join(map(str, seeds)), **row})
+        own = _own(done[name], of_videos(tested[name], events)[0], evaluation["iou"])
+        rows.append({**shared, "method": name, "seeds": " ".join(map(str, seeds)), **row, **own})
     first = reference(list(done)) if done else None
     for other in [name for name in done if name != first]:
         both = tested[first] & tested[other]  # all videos, unless one of them is a plain split

@@ -13,7 +13,8 @@ from fedn_pipeline import files
 from fedn_pipeline.evaluation.metrics import COUNTS, METRICS
 
 IDENTITY = ("dataset", "labels", "method", "source")
-FURTHER = ("left_out", "weights", "protocol", "seeds", "omitted_videos")
+OWN = "own_spotting_f1"  # a peer's F1 by its own published protocol, which `own_protocol` names
+FURTHER = ("own_protocol", "left_out", "weights", "protocol", "seeds", "omitted_videos")
 DASH = "–"
 SCORES = {  # column: heading, factor, decimals
     "tp": ("TP", 1, 0),
@@ -26,6 +27,7 @@ SCORES = {  # column: heading, factor, decimals
     "detection_map": ("Detection mAP", 1000, 1),
     "strs": ("STRS", 100, 1),
 }
+OWN_SCORES = {OWN: ("F1, own protocol", 100, 1)}  # of tables with peers
 FURTHER_SCORES = {  # of the report's tables alone
     "fn": ("FN", 1, 0),
     "gflop": ("GFLOP", 1, 1),
@@ -34,6 +36,7 @@ FURTHER_SCORES = {  # of the report's tables alone
     "frames_per_second": ("Frames/s", 1, 1),
     "fold_s": ("Fold (s)", 1, 0),
 }
+ALL_SCORES = SCORES | OWN_SCORES | FURTHER_SCORES
 UNITS = "F1 and STRS in percent, mAP x1000; in brackets 95 % bootstrap intervals over subjects."
 DEMO_WEIGHTS = "demo weights"
 DEMO_NOTE = (
@@ -50,7 +53,7 @@ def columns():
     interval.
     """
     measured = [name + suffix for name in METRICS for suffix in ("", "_low", "_high")]
-    return [*IDENTITY, *COUNTS, *measured, *FURTHER]
+    return [*IDENTITY, *COUNTS, *measured, OWN, *FURTHER]
 
 
 def results_table(rows):
@@ -86,8 +89,9 @@ def scores(table, names=tuple(SCORES)):
     cells = {"Method": [str(row["method"]) for row in rows]}
     if any(_left_out(row) for row in rows):
         cells["Videos left out"] = [str(len(_left_out(row))) for row in rows]
-    for name in names:
-        cells[(SCORES | FURTHER_SCORES)[name][0]] = [
+    peers = any(not _missing(row.get(OWN)) for row in rows)
+    for name in (*names, *([OWN] if peers and OWN not in names else [])):
+        cells[ALL_SCORES[name][0]] = [
             cell(name, *(row.get(name + suffix) for suffix in ("", "_low", "_high"))) for row in rows
         ]
     return pd.DataFrame(cells, dtype=object)
@@ -185,7 +189,7 @@ def _missing(value):
 
 def cell(name, value, low=None, high=None):
     """`71.2 [65.0, 78.1]` in the unit of column `name`, `71.2` without an interval, a dash without a value."""
-    _, factor, decimals = (SCORES | FURTHER_SCORES)[name]
+    _, factor, decimals = ALL_SCORES[name]
     if _missing(value):
         return DASH
     # a mean count over several runs keeps one decimal, a count of one run is whole

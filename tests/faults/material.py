@@ -39,7 +39,7 @@ SMALL = {
 
 NAMES = [
     *("dataset demo", "dataset custom", "rehearse", "faces", "pretrain", "backbone"),
-    *("features", "features --merge", "flow", "flow --merge"),
+    *("features", "features --merge", "flow", "flow --regions", "flow --merge"),
     *("folds", "folds chance", "folds classic", "folds cascade", "folds str", "detections", "results", "report"),
 ]
 
@@ -208,6 +208,10 @@ def prepared(folder, commands):
         ),
         "flow": Command(
             ["flow", *of_few, "--gap", GAP, "--out", "out/g.h5", *settings()],
+            [few_csv, folder / "few/crops/v1.mp4", folder / "few/alignment/v1.csv"],
+        ),
+        "flow --regions": Command(
+            ["flow", "--regions", *of_few, "--gap", GAP, "--out", "out/r.h5", *settings()],
             [few_csv, folder / "few/crops/v1.mp4", folder / "few/alignment/v1.csv"],
         ),
         "flow --merge": Command(

@@ -76,7 +76,8 @@ def project(tmp_path, monkeypatch):
         for kind in ("logs", "benchmarks"):
             files.write_text(results / f"{kind}/faces/{name}.log", "x")
     every = {name: _features(rng) for name in VIDEOS}
-    for path in (data / "features/resnet18.h5", data / "features/resnet18/part0.h5", data / "flow/gap3.h5"):
+    caches = ("features/resnet18.h5", "features/resnet18/part0.h5", "flow/gap3.h5", "regions/gap1.h5")
+    for path in (data / name for name in caches):
         with files.whole(path) as partial, h5py.File(partial, "w") as file:
             for name, entry in every.items():
                 cache.write_group(file, name, entry)

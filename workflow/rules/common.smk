@@ -13,6 +13,7 @@ from fedn_pipeline.dataset import search
 from fedn_pipeline.cascades.gap import gap_of
 from fedn_pipeline.dataset.tables import SAFE_NAME, ground_truth, of_label_set, read_events, read_videos
 from fedn_pipeline.files import InputError
+from fedn_pipeline.peers import needs
 from fedn_pipeline.training import classes, split
 from snakemake.exceptions import WorkflowError
 
@@ -48,6 +49,7 @@ BY_EXPERIMENT = (
     "cascade",
     "cefl",
     "str",
+    *needs.METHODS,
 )  # the stages before are shared
 
 
@@ -308,6 +310,10 @@ def flow_parts(wildcards):
     return _parts(wildcards, f"flow/gap{wildcards.gap}")
 
 
+def regions_parts(wildcards):
+    return _parts(wildcards, f"regions/gap{wildcards.gap}")
+
+
 def excluded(wildcards):
     """A backbone named `..._without_PHOTOGRAPH` is trained without the stills of that photograph."""
     _, without, photograph = wildcards.backbone.partition("_without_")
@@ -345,6 +351,29 @@ def cascade_arguments(wildcards, input):
     given += [["--spotter", Path(input.spotter[0]).parent]] if input.get("spotter") else []
     given += [["--faces", f"data/{wildcards.dataset}"]] if input.get("weights") else []
     return [str(word) for pair in given if pair[1] for word in pair]
+
+
+def _peer_motion(wildcards):
+    """The flow or region caches that a peer's fold reads."""
+    dataset, every = wildcards.dataset, resolved(wildcards.dataset, wildcards.experiment)
+    section, folder = every["dataset"], needs.INPUT[every["folds"]["method"]]
+    chosen = of_label_set(events(dataset), section["labels"], f"data/{dataset}/events.csv")
+    tables = ground_truth(chosen, section["expression_types"])
+    found = needs.gaps(videos(dataset), *tables, wildcards.held_out, every)
+    return [f"data/{dataset}/{folder}/gap{gap}.h5" for gap in found]
+
+
+def peer_sources(wildcards):
+    """What a peer's fold reads beside the tables."""
+    method = resolved(wildcards.dataset, wildcards.experiment)["folds"]["method"]
+    if needs.INPUT[method] == needs.SEGMENTS:
+        return {"features": fold_features(wildcards)}
+    return {"motion": _peer_motion(wildcards)}
+
+
+def peer_arguments(wildcards, input):
+    """The same as arguments of the command `folds`."""
+    return ["--features", input.features] if input.get("features") else ["--motion", *input.get("motion", [])]
 
 
 @cache

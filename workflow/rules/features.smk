@@ -1,4 +1,4 @@
-# Stage features: the backbone's weights, features (and optical flow) of batches of videos, merged into one file each.
+# Stage features: the backbone's weights, features, optical flow and flow of regions of batches of videos, merged.
 
 
 rule pretrain:
@@ -173,6 +173,58 @@ rule flow:
     resources:
         mem_mb=1000,
         runtime=flow_merge_minutes,
+    params:
+        code=code("features/cache.py"),
+    shell:
+        "fedn-pipeline flow --merge {input.parts:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule regions_part:
+    input:
+        videos=ancient("data/{dataset}/videos.csv"),
+        crops=lambda wildcards: expand(
+            "data/{dataset}/crops/{video}.mp4",
+            dataset=wildcards.dataset,
+            video=part_videos(wildcards),
+        ),
+        alignment=lambda wildcards: expand(
+            "data/{dataset}/alignment/{video}.csv",
+            dataset=wildcards.dataset,
+            video=part_videos(wildcards),
+        ),
+    output:
+        part=temp("data/{dataset}/regions/gap{gap}/part{part}.h5"),
+        checksum=temp("data/{dataset}/regions/gap{gap}/part{part}.h5.sha256"),
+    log:
+        "results/{dataset}/logs/regions/gap{gap}/part{part}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/regions/gap{gap}/part{part}.tsv"
+    resources:
+        mem_mb=1500,
+        runtime=flow_minutes,
+    params:
+        code=code("features/regions.py"),
+        only=part_videos,
+        facts=facts,
+        folder=lambda wildcards: f"data/{wildcards.dataset}",
+        settings=settings("flow.method", "flow.work_size", "regions", "faces.crop_size"),
+    shell:
+        "fedn-pipeline flow --regions --videos {input.videos:q} --only {params.only:q} --faces {params.folder:q}"
+        " --gap {wildcards.gap:q} --out {output.part:q} --settings {params.settings:q} > {log:q} 2>&1"
+
+
+rule regions:
+    input:
+        parts=regions_parts,
+    output:
+        "data/{dataset}/regions/gap{gap}.h5",
+    log:
+        "results/{dataset}/logs/regions/gap{gap}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/regions/gap{gap}.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=regions_merge_minutes,
     params:
         code=code("features/cache.py"),
     shell:

@@ -135,3 +135,41 @@ rule cascade:
         "fedn-pipeline folds --videos {input.videos:q} --events {input.events:q} {params.sources:q}"
         " --held-out {wildcards.held_out:q} --seed {wildcards.seed:q} --out {params.folder:q}"
         " --settings {params.settings:q} > {log:q} 2>&1"
+
+
+rule peer:
+    input:
+        unpack(peer_sources),
+        videos="data/{dataset}/videos.csv",
+        events="data/{dataset}/events.csv",
+    output:
+        multiext(
+            f"{FOLD}/",
+            "checkpoint.safetensors",
+            "training_log.csv",
+            "detections.csv",
+            "threshold.json",
+            "fold.json",
+        ),
+    log:
+        f"{FOLD}/peer.log",
+    benchmark:
+        f"{FOLD}/peer_benchmark.tsv"
+    wildcard_constraints:
+        experiment=by_method(*needs.METHODS),
+    threads: lambda wildcards: resolved(wildcards.dataset, wildcards.experiment)["training"]["threads"]
+    resources:
+        mem_mb=memory,
+        runtime=fold_minutes,
+        gpu_slots=GPU_SLOTS,
+    params:
+        code=code("peers/fold.py"),
+        sources=peer_arguments,
+        folder=subpath(output[0], parent=True),
+        settings=lambda wildcards: settings(
+            *TRUTH, *THRESHOLD, "windows", "model", "training", "folds", "detections", method(wildcards.experiment)
+        )(wildcards),
+    shell:
+        "fedn-pipeline folds --videos {input.videos:q} --events {input.events:q} {params.sources:q}"
+        " --held-out {wildcards.held_out:q} --seed {wildcards.seed:q} --out {params.folder:q}"
+        " --settings {params.settings:q} > {log:q} 2>&1"

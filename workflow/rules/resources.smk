@@ -22,6 +22,7 @@ PREDICT_S = 1 / 1600  # per frame at 30 fps, a fifth of which are a fold's test 
 FLOW_S = 0.01  # per frame at 30 fps
 REFERENCE_S = 2e-5  # per frame at 30 fps
 STEP_MB, FLOW_MB = 1024 / 1e6, 10.6e-3  # of features and of flow per frame at 30 fps
+REGIONS_MB = 60e-6  # per frame at 30 fps
 DISK_MB_S = 50  # of merging parts
 
 
@@ -101,6 +102,11 @@ def merge_minutes(wildcards):
 @once_read
 def flow_merge_minutes(wildcards):
     return minutes(n_steps(wildcards) * FLOW_MB / DISK_MB_S)
+
+
+@once_read
+def regions_merge_minutes(wildcards):
+    return minutes(n_steps(wildcards) * REGIONS_MB / DISK_MB_S)
 
 
 @once_read

@@ -1,0 +1,78 @@
+"""One fold of a peer (`folds.method` names it): the same split and files as a fold of the network.
+
+A peer's module has `fit(task, inputs)`, which gives a Spotter: trained on `task.parts.train`, it says what it finds in
+any video of the fold. Thresholds are chosen here, as for every method: on held-out training subjects.
+"""
+
+import numpy as np
+import pandas as pd
+
+from fedn_pipeline import __version__, compute, intervals, tensor_file
+from fedn_pipeline.detection import fold as detection_fold
+from fedn_pipeline.detection.candidates import COLUMNS, frames, missing_share
+from fedn_pipeline.features import cache
+from fedn_pipeline.files import InputError, write_csv
+from fedn_pipeline.peers import auwgcn, lgsnet, lssnet, mdmd, mtsn, spotformer, tan
+from fedn_pipeline.peers.habits import OWN_SCORE
+from fedn_pipeline.peers.task import Failed, Spotter, Task
+from fedn_pipeline.training.classes import check_positives
+from fedn_pipeline.training.record import write_record
+from fedn_pipeline.training.split import split
+
+METHODS = {
+    "auwgcn": auwgcn,
+    "lgsnet": lgsnet,
+    "lssnet": lssnet,
+    "mdmd": mdmd,
+    "mtsn": mtsn,
+    "spotformer": spotformer,
+    "tan": tan,
+}
+
+
+def detections(spotter, videos, settings):
+    """detections.csv's rows of `videos` with column OWN_SCORE; `settings` is section `detections`."""
+    tables = [pd.DataFrame(columns=[*COLUMNS, OWN_SCORE])]
+    for video in videos.itertuples():
+        spans, confidence, own = spotter.spot(video.video_id)
+        keep = confidence >= settings["confidence_floor"]
+        keep[keep] &= missing_share(spans[keep], spotter.valid(video.video_id)) <= settings["max_missing_share"]
+        onset, offset = frames(intervals.to_source_axis(spans[keep], video.fps), video.n_frames)
+        table = pd.DataFrame({
+            "video_id": video.video_id, "onset": onset, "offset": offset, "confidence": confidence[keep],
+            "emotion": "", OWN_SCORE: own[keep],
+        })  # fmt: skip
+        tables.append(table.drop_duplicates(["onset", "offset", "confidence"]))
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+
+def run(videos, events, others, inputs, held_out, folder, settings, seed):
+    """Write `detections.csv`, `threshold.json`, `fold.json`, `checkpoint.safetensors` and `training_log.csv`.
+
+    `events` is the ground truth, `others` annotated events that are none; `inputs` are Inputs; `settings`: folds,
+    training, detections, evaluation and the method's own section.
+    """
+    folds, method = settings["folds"], settings["folds"]["method"]
+    device = compute.prepare(seed, settings["training"]["threads"])
+    if not (inputs.features or inputs.motion):
+        raise InputError(f"folds, {method}: give --features or --motion")
+    left_out = cache.left_out(inputs.first, videos.video_id)
+    parts = split(videos, folds["group"], held_out, settings["training"]["held_out_fraction"], left_out)
+    label = f"{method} without {held_out}"
+    check_positives(events, parts, label, recognition=False)
+    generator = np.random.default_rng(seed)
+    task = Task(videos, events, others, parts, settings, settings[method], generator, device, label)
+    test, theirs = (videos[videos.video_id.isin(ids)] for ids in (parts.test, parts.held_out))
+    try:
+        spotter = METHODS[method].fit(task, inputs)
+        found = [detections(spotter, part, settings["detections"]) for part in (test, theirs)]
+    except Failed as error:
+        nothing = pd.DataFrame(columns=[*COLUMNS, OWN_SCORE])
+        spotter, found = Spotter(None, None, {}, {}, [], f"failed: {error}", 0), [nothing, nothing]
+    further = {"habit": spotter.habit, "parameters": spotter.parameters}
+    detection_fold.finish(*found, theirs, events, folder, settings, further)
+    write_csv(folder / "training_log.csv", pd.DataFrame(spotter.log or [{"step": 0}]))
+    kept = {"folds": folds, method: task.own, "training": settings["training"]}
+    metadata = {"held_out": held_out, "seed": seed, "settings": kept, "version": __version__}
+    tensor_file.save(folder / "checkpoint.safetensors", spotter.state, metadata)
+    write_record(folder, parts, held_out, inputs.first, seed, folds, "peers/fold.py", spotter.words)

@@ -1,0 +1,92 @@
+"""MDMD, main directional maximal difference: the optical-flow baseline without training.
+
+Wang et al. 2017, "A main directional maximal difference analysis for spotting facial movements from long-term videos"
+(Neurocomputing 230), and He et al. 2020, "Spotting macro- and micro-expression intervals in long video sequences" (MEGC
+2019's baseline, which adds the interval rule). Reproduced: the picture in `blocks` x `blocks`; in each the main one of
+four directions of the flow from the frame k before; how much longer that flow is than the one from k before to k after
+(an expression comes and goes), averaged over the `share` longest vectors of the main direction; the mean over the
+`share` blocks with the largest difference; the curve less its values at k - 1 to both sides; peaks are expressions, and
+an interval reaches k to both sides. Differs: DIS flow of the aligned crop, cached at 42 px (theirs: Farneback or
+TV-L1); the flow over 2k is the sum of the two over k, which aligned crops allow; theirs takes runs above the threshold
+and widens them. k: half the mean length of the fold's training expressions.
+
+Own protocol: threshold mean + p (max - mean) per video, with the one p that is best on the whole data set.
+"""
+
+import numpy as np
+
+from fedn_pipeline.cascades.gap import half_length
+from fedn_pipeline.features import cache
+from fedn_pipeline.peers import curves, habits
+from fedn_pipeline.peers.task import Spotter
+
+
+def difference(before, after, settings):
+    """The main directional maximal difference `[n]` of flows `[n, 2, side, side]` (u, v).
+
+    `before`: from k before to now; `after`: from now to k after.
+    """
+    n, _, side, _ = before.shape
+    size = side // settings["blocks"]
+    used = size * settings["blocks"]
+
+    def blocks(value):
+        parts = value[:, :used, :used].reshape(n, settings["blocks"], size, settings["blocks"], size)
+        return parts.transpose(0, 1, 3, 2, 4).reshape(n, settings["blocks"] ** 2, size * size)
+
+    whole = before + after
+    length, gone = blocks(np.hypot(before[:, 0], before[:, 1])), blocks(np.hypot(whole[:, 0], whole[:, 1]))
+    turn = blocks(np.arctan2(before[:, 1], before[:, 0])) / (2 * np.pi)
+    direction = np.floor(turn * settings["directions"] + 0.5).astype(np.int64) % settings["directions"]
+    votes = np.stack([(direction == d).sum(axis=2) for d in range(settings["directions"])])
+    in_main = direction == votes.argmax(axis=0)[..., None]
+    count = np.maximum(1, np.round(settings["share"] * in_main.sum(axis=2))).astype(np.int64)
+    ordered = -np.sort(-np.where(in_main, length - gone, -np.inf), axis=2)
+    ordered[~np.isfinite(ordered)] = 0
+    of_block = np.take_along_axis(ordered.cumsum(axis=2), count[..., None] - 1, axis=2)[..., 0] / count
+    most = max(1, round(settings["share"] * of_block.shape[1]))
+    return -np.sort(-of_block, axis=1)[:, :most].mean(axis=1)
+
+
+def curve(entry, gap, settings):
+    """The spotting curve `[n_steps]` float64 of one video's flow (cache.Features): 0 where a face is missing."""
+    n = len(entry.valid)
+    found, measured = np.zeros(n), np.zeros(n, dtype=bool)
+    if n > 2 * gap:
+        at = np.flatnonzero(entry.valid[: n - gap] & entry.valid[gap:])  # flow starts gap before, and here
+        measured[at + gap] = True
+        for part in np.array_split(at, max(1, len(at) // settings["batch_size"])):
+            if len(part):
+                before, after = (entry.features[steps, :2].astype(np.float32) for steps in (part, part + gap))
+                found[part + gap] = difference(before, after, settings)
+    apart = max(1, gap - 1)
+    steps = np.arange(n)
+    sides = (found[np.maximum(steps - apart, 0)] + found[np.minimum(steps + apart, n - 1)]) / 2
+    return np.where(measured, np.maximum(found - sides, 0), 0)
+
+
+def fit(task, inputs):
+    """A Spotter: nothing is trained; k comes from the training subjects' labels, by needs.py."""
+    (gap, path), *_ = sorted(inputs.motion.items())
+    half = half_length(task.videos, task.events[task.events.video_id.isin(task.parts.train)])
+    entries = {}
+
+    def entry(video):
+        if video not in entries:
+            entries.clear()  # one video at a time: flow is large
+            entries[video] = cache.read(path, video)
+        return entries[video]
+
+    def valid(video):
+        starts = entry(video).valid
+        return starts | np.roll(starts, gap)  # a step shows a face if a flow starts or ends there
+
+    def spot(video):
+        height = curve(entry(video), gap, task.own)
+        spans, heights = curves.around_peaks(height, half, round(half))
+        usual = max(float(np.median(height[height > 0])) if (height > 0).any() else 0.0, task.own["least"])
+        return spans, heights / (heights + usual), curves.relative(heights, height)
+
+    habit = habits.Habit("mean + p (max - mean) per video, p best on all test subjects").as_dict()
+    words = f"no training; k {gap} steps from the training subjects"
+    return Spotter(spot, valid, habit, {}, [], words, 0)

@@ -1,0 +1,53 @@
+"""Which caches a fold of each peer reads. The workflow asks here, so nothing heavy is imported."""
+
+import pandas as pd
+
+from fedn_pipeline.cascades.gap import half_length
+from fedn_pipeline.training.split import split
+
+SEGMENTS, FLOW, REGIONS = "features", "flow", "regions"  # folders of caches in data/DATASET/
+# What each method (folds.method) reads beside the tables.
+INPUT = {
+    "auwgcn": REGIONS,
+    "lgsnet": SEGMENTS,
+    "lssnet": SEGMENTS,
+    "mdmd": FLOW,
+    "mtsn": FLOW,
+    "spotformer": REGIONS,
+    "tan": REGIONS,
+}
+METHODS = tuple(INPUT)
+BY_TYPE = {"mtsn"}  # read a gap for each expression type where macro and micro are annotated, ground truth or not
+
+
+def gaps(videos, events, others, held_out, settings):
+    """The gaps (steps of the 30 fps axis, rising) of the flow or region caches that a fold reads; none for features.
+
+    `events` is the ground truth, `others` annotated events that are none. The method's section has `gaps`, as they are,
+    or `gap_shares`: of half the mean length of the ground truth (BY_TYPE: of each type, where two are annotated) of the
+    fold's training subjects alone. Each is the nearest of `flow.gaps`, and no two are the same.
+    """
+    method = settings["folds"]["method"]
+    if INPUT[method] == SEGMENTS:
+        return []
+    if fixed := settings[method].get("gaps"):
+        return sorted(fixed)
+    parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"])
+    truth, rest = (table[table.video_id.isin(parts.train)] for table in (events, others))
+    every = pd.concat([truth, rest])
+    types = dict(tuple(every[every.expression_type != ""].groupby("expression_type")))
+    if method in BY_TYPE and len(types) > 1:
+        wanted = [half_length(videos, table) for table in types.values()]
+    else:
+        wanted = [share * half_length(videos, truth) for share in settings[method]["gap_shares"]]
+    return _offered(wanted, settings["flow"]["gaps"])
+
+
+def _offered(wanted, offered):
+    """The gaps of `flow.gaps` nearest to some numbers of steps, so that folds share caches: of two the smaller, and the
+    largest number chooses first. Fewer than `wanted` where there are not enough."""
+    left, chosen = set(offered), []
+    for steps in sorted(wanted, reverse=True)[: len(left)]:
+        chosen.append(min(left, key=lambda gap, steps=steps: (abs(gap - steps), gap)))
+        left.remove(chosen[-1])
+    return sorted(chosen)

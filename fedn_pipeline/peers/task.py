@@ -1,0 +1,66 @@
+"""What a peer's module is given, and what it gives back (`fit(task, inputs)` -> Spotter)."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from fedn_pipeline.features import cache
+
+
+class Failed(Exception):
+    """A method cannot be trained on this data, and why: its row says so instead of a number."""
+
+
+@dataclass
+class Task:
+    """A fold's data: videos, events (ground truth), others (annotated, no ground truth), Split, all settings and the
+    method's own section, NumPy generator, torch device, and a name for logs."""
+
+    videos: pd.DataFrame
+    events: pd.DataFrame
+    others: pd.DataFrame
+    parts: object
+    settings: dict
+    own: dict
+    generator: np.random.Generator
+    device: object
+    label: str
+
+
+@dataclass
+class Inputs:
+    """Paths: the feature cache, and the flow or region caches by their gap in steps; what a method does not read is
+    absent."""
+
+    features: object = None
+    motion: dict = field(default_factory=dict)
+
+    @property
+    def first(self):
+        """The cache whose provenance the fold records."""
+        return self.features or self.motion[min(self.motion)]
+
+
+def by_gap(paths):
+    """`{gap: path}` of flow or region caches, each of which says its gap."""
+    return {cache.gap(path): path for path in paths}
+
+
+@dataclass
+class Spotter:
+    """A trained peer.
+
+    `spot(video_id)` gives `(spans [k, 2], confidence [k] in [0, 1], own [k])`: half-open intervals on the 30 fps axis,
+    what they are ranked by, and the score that the method's own protocol compares with its own threshold (`habit`, of
+    peers/habits.py); `valid(video_id)` the steps that show a face `[n_steps]`. `state`: tensors to keep, `log`: rows of
+    the training log, `words`: how it was trained, `parameters`: how many numbers were learnt.
+    """
+
+    spot: object
+    valid: object
+    habit: dict
+    state: dict
+    log: list
+    words: str
+    parameters: int

@@ -1,0 +1,80 @@
+"""MDMD on planted motion: what comes and goes is an expression, what goes on is none."""
+
+import numpy as np
+import planted_motion as planted
+import pytest
+
+from fedn_pipeline import config
+from fedn_pipeline.detection.threshold import choose_threshold
+from fedn_pipeline.features import cache
+from fedn_pipeline.peers import fold, mdmd
+from fedn_pipeline.peers.task import Inputs
+
+SETTINGS = config.validate({"folds": {"method": "mdmd"}})
+GAP = 16
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory):
+    path = tmp_path_factory.mktemp("mdmd") / "gap16.h5"
+    return planted.write(path, dict.fromkeys(planted.VIDEOS, planted.expressions()), GAP, noise=0.02)
+
+
+def spotter(path, videos, events):
+    return mdmd.fit(planted.task("mdmd", SETTINGS, videos, events), Inputs(motion={GAP: path}))
+
+
+def test_a_patch_that_moves_out_and_back_is_highest_at_its_apex(flow):
+    curve = mdmd.curve(cache.read(flow, "v0"), GAP, SETTINGS["mdmd"])
+    assert curve.shape == (planted.STEPS,) and (curve >= 0).all()
+    apexes = np.array(planted.ONSETS) + planted.LENGTH / 2
+    tops = [onset + curve[onset : onset + planted.LENGTH].argmax() for onset in planted.ONSETS]
+    assert np.abs(tops - apexes).max() <= 1
+    # The patch's way of 2 px in u and 1 in v, in 4 of the 12 blocks that count.
+    assert curve[tops] == pytest.approx([2 * np.hypot(1, 0.5) * 4 / 12] * 4, rel=0.1)
+    outside = np.ones(planted.STEPS, dtype=bool)
+    for onset in planted.ONSETS:
+        outside[onset : onset + planted.LENGTH] = False
+    assert curve[outside].max() < curve[tops].min() / 2
+
+
+def test_intervals_reach_half_the_training_length_to_both_sides_and_find_all(flow):
+    videos, events = planted.tables()
+    found = spotter(flow, videos, events)
+    spans, confidence, own = found.spot("v0")
+    best = np.argsort(-confidence)[: len(planted.ONSETS)]
+    assert spans[np.sort(best)].tolist() == pytest.approx(
+        np.array([[o, o + planted.LENGTH] for o in planted.ONSETS]), abs=1.5
+    )
+    assert ((confidence >= 0) & (confidence <= 1)).all() and own.max() == 1
+    table = fold.detections(found, videos, SETTINGS["detections"])
+    assert choose_threshold(table, events, videos)["spotting_f1"] >= 0.9
+
+
+def test_k_comes_from_the_training_subjects_alone(flow):
+    """v2 is the test subject's: its labels move nothing, those of v1 do."""
+    alike = spotter(flow, *planted.tables()).spot("v2")[0]
+    assert np.array_equal(spotter(flow, *planted.tables((32, 32, 90))).spot("v2")[0], alike)
+    assert not np.array_equal(spotter(flow, *planted.tables((32, 64, 32))).spot("v2")[0], alike)
+
+
+def test_a_steady_translation_is_no_expression(tmp_path):
+    """The flow over 2k is longer than the one over k: nothing rises, at the video's ends neither."""
+    everywhere = np.ones((planted.SIDE, planted.SIDE))
+    moved = dict.fromkeys(planted.VIDEOS, 0.1 * np.arange(planted.STEPS))
+    path = planted.write(tmp_path / "gap16.h5", moved, GAP, where=everywhere)
+    entry = cache.read(path, "v0")
+    before = entry.features[:1, :2].astype(np.float32)
+    assert mdmd.difference(before, before, SETTINGS["mdmd"])[0] == pytest.approx(-1.6 * np.hypot(1, 0.5), rel=0.01)
+    assert mdmd.curve(entry, GAP, SETTINGS["mdmd"]).max() < 1e-3
+    found = spotter(path, *planted.tables())
+    assert not len(fold.detections(found, planted.tables()[0], SETTINGS["detections"]).query("confidence > 0.5"))
+
+
+def test_a_video_shorter_than_two_gaps_has_no_peak_above_the_floor(tmp_path):
+    moved = dict.fromkeys(planted.VIDEOS, planted.expressions()[:30])
+    path = planted.write(tmp_path / "gap16.h5", moved, GAP)
+    assert mdmd.curve(cache.read(path, "v0"), GAP, SETTINGS["mdmd"]).tolist() == [0] * 30
+    videos, events = planted.tables()
+    found = spotter(path, videos.assign(n_frames=30), events)
+    assert not len(fold.detections(found, videos.assign(n_frames=30), SETTINGS["detections"]))
