@@ -4,6 +4,7 @@ Curves, recalls and confusions are computed here from the folds' detections by t
 CSV beside each figure.
 """
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -13,7 +14,10 @@ from fedn_pipeline.files import InputError, read_json, write_csv
 from fedn_pipeline.matching import UNMATCHED, match
 from fedn_pipeline.report import plots, style, timeline
 from fedn_pipeline.report.results import of_videos
+from fedn_pipeline.report.table import FURTHER_SCORES
 
+RANKED = {"spotting_f1": "Spotting F1", "spotting_map": "Spotting mAP"}
+COSTS = ("parameters", "fold_s")
 PLOTS = {
     "ap_by_iou": plots.ap_by_iou,
     "ap_each": plots.ap_each,
@@ -45,6 +49,38 @@ def compare(done, videos, events, evaluation, folder):
     for name, path in paths.items():
         style.save(PLOTS[name](measured[name]), path)
     return paths
+
+
+def ranking(results, differences, methods):
+    """What the ranking figure draws, a row for each method, metric (RANKED) and cost that is known of it.
+
+    `results`, `differences`: the tables' (fractions); `methods`: the first one is what others are compared with.
+    """
+    scores, rows = results.set_index("method"), []
+    first = methods[0].name
+    paired = differences[differences.method == first].set_index(["minus", "metric"])
+    for metric, heading in RANKED.items():
+        for method in methods:
+            value, low, high = scores[metric][method.name], np.nan, np.nan
+            if (method.name, metric) in paired.index:
+                low, high = scores[metric][first] - paired.loc[(method.name, metric), ["high", "low"]].astype(float)
+            rows += [
+                {"method": method.name, "metric": heading, "cost": FURTHER_SCORES[cost][0], "value": value, "low": low,
+                 "high": high, "at": method.costs[cost] * FURTHER_SCORES[cost][1]}
+                for cost in COSTS
+                if cost in method.costs
+            ]  # fmt: skip
+    return pd.DataFrame(rows).dropna(subset="value") if rows else pd.DataFrame()
+
+
+def rank(results, differences, methods, folder):
+    """Write the ranking figure and its numbers, as `compare`; nothing where fewer than two methods have a cost."""
+    found = ranking(results, differences, methods)
+    if len(found) == 0 or found.method.nunique() < 2:
+        return {}
+    write_csv(folder / "ranking.csv", found)
+    style.save(plots.ranking(found), folder / "ranking.svg")
+    return {"ranking": folder / "ranking.svg"}
 
 
 def chosen_videos(videos, report):

@@ -121,6 +121,35 @@ def recall_by_duration(tables):
     return figure
 
 
+def ranking(table):
+    """Rows: spotting F1 and mAP; columns: costs. Each method's score against its cost, bars: the paired interval of its
+    difference to the first method, whose score is the dashed line.
+
+    `table`: columns method, metric, cost, value, low, high (low, high: NaN of the first method), at.
+    """
+    metrics, costs = table.metric.unique(), table.cost.unique()
+    shape = {"figsize": (WIDTH, 3.4 * len(metrics)), "sharex": "col", "sharey": "row"}
+    figure, axes = subplots(len(metrics), len(costs), **shape)
+    numbers = {method: number for number, method in enumerate(table.method.unique())}
+    for row, metric in zip(axes, metrics, strict=True):
+        for axis, cost in zip(row, costs, strict=True):
+            mine = table[(table.metric == metric) & (table.cost == cost)]
+            for one in mine.itertuples():
+                error = np.nan_to_num([[one.value - one.low], [one.high - one.value]]).clip(0)
+                style = look(numbers[one.method]) | {"linestyle": "", "markersize": 6}
+                axis.errorbar(one.at, one.value, error, label=one.method, elinewidth=0.9, **style)
+            axis.axhline(mine.value.iloc[0], color="#888888", ls="--", lw=0.8)
+            axis.set_xscale("symlog", linthresh=max(mine["at"][mine["at"] > 0].min(), 1e-9))
+            _curves(axis)
+    for axis, cost in zip(axes[-1], costs, strict=True):
+        axis.set_xlabel(cost)
+    for axis, metric in zip(axes[:, 0], metrics, strict=True):
+        axis.set_ylabel(metric)
+    every = {handle.get_label(): handle for axis in axes.flat for handle in axis.get_legend_handles_labels()[0]}
+    figure.legend(every.values(), every, loc="outside right upper", fontsize=8, frameon=False)
+    return figure
+
+
 def training(logs):
     """Loss of training and of held-out training subjects against the step; thin: each fold, thick: their mean.
 

@@ -58,6 +58,7 @@ def run(inputs, videos, events, others, out, settings):
     shown = ground_truth(every_event, settings["dataset"]["expression_types"])[0]
     timelines, sheet = figures.timelines(done[0], inputs, chosen, events, shown, settings, out)
     comparing = figures.compare(done, videos, events, settings["evaluation"], out / "figures")
+    comparing |= figures.rank(results, differences, done, out / "figures")
     content = sections.Content(
         inputs=inputs, settings=settings, videos=videos, events=events, results=results, methods=everything,
         reference=first, tables=found, figures=comparing,

@@ -1,10 +1,12 @@
 """Figures that compare methods: told apart without colour, complete, the same bytes each time."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from fedn_pipeline.report import plots, style
+from fedn_pipeline.report import figures, plots, style
 
 IOUS = [0.5, 0.75, 0.95]
 KINDS = ("spotting", "detection")
@@ -72,3 +74,20 @@ def test_the_same_figure_is_the_same_file(tmp_path, suffix):
 def close():
     yield
     plt.close("all")
+
+
+def test_ranking_has_every_cost_and_paired_intervals():
+    results = pd.DataFrame({"method": ["fedn", "mdmd"], "spotting_f1": [0.5, 0.4], "spotting_map": [0.2, None]})
+    difference = {"method": "fedn", "minus": "mdmd", "metric": "spotting_f1", "value": 0.1, "low": -0.02, "high": 0.3}
+    methods = [
+        SimpleNamespace(name="fedn", costs={"parameters": 2e6, "fold_s": 30.0, "gflop": 1.0}),
+        SimpleNamespace(name="mdmd", costs={"parameters": 0.0}),
+    ]
+    found = figures.ranking(results, pd.DataFrame([difference]), methods)
+    mdmd = found[found.method == "mdmd"]
+    assert mdmd[["metric", "cost", "value", "at"]].to_numpy().tolist() == [["Spotting F1", "Parameters (M)", 0.4, 0]]
+    assert mdmd[["low", "high"]].to_numpy().ravel() == pytest.approx([0.2, 0.52])  # fedn's less the difference's
+    assert found[found.method == "fedn"]["at"].tolist() == [2, 30, 2, 30] and found.low.isna().sum() == 4
+    drawn = plots.ranking(found)
+    assert [axis.get_xlabel() for axis in drawn.axes[2:]] == ["Parameters (M)", "Fold (s)"]
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["fedn", "mdmd"]
