@@ -131,7 +131,7 @@ def compared(differences):
 def demo_note(table):
     """A line that names the methods whose weights are the demo's, or nothing."""
     used = table.weights.astype(str).str.contains(f", {DEMO_WEIGHTS}", regex=False)
-    return DEMO_NOTE.format(methods=", ".join(table.method[used].astype(str))) if used.any() else ""
+    return DEMO_NOTE.format(methods=", ".join(table.method[used].astype(str).unique())) if used.any() else ""
 
 
 def _left_out(row):
