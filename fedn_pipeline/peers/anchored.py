@@ -91,10 +91,7 @@ class Anchored:
 
     def _only(self, video):
         """The Videos of one video."""
-        videos = next(part for part in self.loaded.values() if video in part.ids)
-        at, n_rows = videos.ids.index(video), videos.n_steps // videos.row_stride
-        features = videos.features[n_rows[:at].sum() :][: n_rows[at]]
-        return data.Videos((video,), videos.n_steps[at : at + 1], features, videos.valid, videos.row_stride)
+        return next(part for part in self.loaded.values() if video in part.ids).of([video])
 
     def spot(self, video):
         """`(spans [k, 2], confidence [k], own [k])` of a video: all windows, NMS, the most confident ones."""

@@ -7,7 +7,7 @@ any video of the fold. Thresholds are chosen here, as for every method: on held-
 import numpy as np
 import pandas as pd
 
-from fedn_pipeline import __version__, compute, intervals, tensor_file
+from fedn_pipeline import __version__, compute, cost, intervals, tensor_file
 from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.detection.candidates import COLUMNS, frames, missing_share
 from fedn_pipeline.features import cache
@@ -47,7 +47,7 @@ def detections(spotter, videos, settings):
 
 
 def run(videos, events, others, inputs, held_out, folder, settings, seed):
-    """Write `detections.csv`, `threshold.json`, `fold.json`, `checkpoint.safetensors` and `training_log.csv`.
+    """Write `detections.csv`, `threshold.json`, `fold.json`, `cost.json`, `checkpoint.safetensors`, `training_log.csv`.
 
     `events` is the ground truth, `others` annotated events that are none; `inputs` are Inputs; `settings`: folds,
     training, detections, evaluation and the method's own section.
@@ -65,12 +65,18 @@ def run(videos, events, others, inputs, held_out, folder, settings, seed):
     test, theirs = (videos[videos.video_id.isin(ids)] for ids in (parts.test, parts.held_out))
     try:
         spotter = METHODS[method].fit(task, inputs)
-        found = [detections(spotter, part, settings["detections"]) for part in (test, theirs)]
+        found = [
+            cost.measured(
+                folder / cost.NAME, lambda part: detections(spotter, part, settings["detections"]), test,
+                spotter.parameters, inputs.caches, device, settings["training"]["threads"],
+            ),
+            detections(spotter, theirs, settings["detections"]),
+        ]  # fmt: skip
     except Failed as error:
+        cost.unknown(folder / cost.NAME)
         nothing = pd.DataFrame(columns=[*COLUMNS, OWN_SCORE])
         spotter, found = Spotter(None, None, {}, {}, [], f"failed: {error}", 0), [nothing, nothing]
-    further = {"habit": spotter.habit, "parameters": spotter.parameters}
-    detection_fold.finish(*found, theirs, events, folder, settings, further)
+    detection_fold.finish(*found, theirs, events, folder, settings, {"habit": spotter.habit})
     write_csv(folder / "training_log.csv", pd.DataFrame(spotter.log or [{"step": 0}]))
     kept = {"folds": folds, method: task.own, "training": settings["training"]}
     metadata = {"held_out": held_out, "seed": seed, "settings": kept, "version": __version__}

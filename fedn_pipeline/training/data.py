@@ -26,6 +26,16 @@ class Videos:
     valid: dict
     row_stride: int = 1
 
+    def of(self, ids):
+        """The Videos `ids` alone, in that order."""
+        if tuple(ids) == self.ids:
+            return self
+        places = [self.ids.index(video) for video in ids]
+        parts = self.features.split((self.n_steps // self.row_stride).tolist())
+        features = torch.cat([parts[place] for place in places])
+        valid = {video: self.valid[video] for video in ids}
+        return Videos(tuple(ids), self.n_steps[places], features, valid, self.row_stride)
+
     def windows(self, settings, stride):
         """Windows at `stride` and the rows of the features that they read, `[W, rows]` tensor."""
         cut = windowing.cut(self.n_steps, settings, stride)

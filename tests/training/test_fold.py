@@ -12,7 +12,8 @@ from fedn_pipeline.dataset.tables import ground_truth
 from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.evaluation.metrics import evaluate
 from fedn_pipeline.features import cache
-from fedn_pipeline.files import InputError, checksum_path, sha256
+from fedn_pipeline.files import InputError, checksum_path, read_json, sha256
+from fedn_pipeline.model import flops
 from fedn_pipeline.training import data, fold, loop, predictions
 
 EMOTIONS = ["anger", "happiness"]
@@ -127,6 +128,21 @@ def test_a_fold_alone_repeats_byte_for_byte(tmp_path):
     assert [sha256(first / name) for name in names] == [sha256(second / name) for name in names]
     fold.run(videos, events, events[:0], features, "p1", tmp_path / "seed", settings(3), seed=1)
     assert sha256(first / "checkpoint.safetensors") != sha256(tmp_path / "seed/checkpoint.safetensors")
+
+
+def test_cost_is_that_of_the_test_videos_windows(tmp_path):
+    """In the literal form each window costs what `flops.count` says beside the backbone."""
+    videos, events, features = planted(tmp_path)
+    literal = settings(2, precision="fp32")
+    literal["model"]["form"] = "literal"
+    fold.run(videos, events, events[:0], features, "p0", tmp_path / "fold", literal, seed=0)
+    found, expected = read_json(tmp_path / "fold/cost.json"), flops.count(literal, classes=2)
+    n_windows = len(predictions.read(tmp_path / "fold/predictions.h5")[0]["test"]["v0"].starts)
+    assert found["gflop_per_minute"] == pytest.approx(n_windows * expected["rest"] * 1800 / STEPS)
+    assert found["parameters"] == expected["parameters"]["rest"] and found["frames"] == STEPS and found["seconds"] > 0
+    detection_fold.run(tmp_path / "fold/predictions.h5", videos, events, tmp_path / "fold", literal)
+    decoding = read_json(tmp_path / "fold/detections_cost.json")
+    assert decoding["frames"] == STEPS and decoding["seconds"] > 0 and decoding["parameters"] == 0
 
 
 def test_test_subject_has_no_say(tmp_path):
