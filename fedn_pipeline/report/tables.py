@@ -30,6 +30,11 @@ NOTES = {
     "one job embeds with the backbone per second of wall clock, its start included. Fold: measured, mean wall clock of "
     "one fold's training and prediction on cached features.",
     "variations": "Predictions: kept ones, which the paper's column FP counts. FN: ground truth minus TP.",
+    "costs": "What it takes to run a method. Parameters and GFLOP (2 per MAC of convolutions and matrix products, as "
+    "computed): of its own networks, and of the network that makes its cached input (0: there is none; optical flow is "
+    "not counted). Frames/s: measured, of the 30 fps axis per second of wall clock: of predicting the test videos from "
+    "cached input; of its input and of aligning faces, each by one job at a time with its start; and of one after the "
+    "other. Fold: mean wall clock of one fold's training and prediction. A cascade spots as its spotter does.",
     "claims": "FEDN minus the other row on the metric that decides, which was chosen beforehand; other metrics are in "
     "the CSV. F1 in percent points, mAP ×1000; last column: the published difference. A difference whose 95 % interval "
     "lies above 0 bears the claim out, below 0 contradicts it; else it is not decided.",

@@ -1,0 +1,121 @@
+"""What it takes to run a method on video, from aligned crops to detections, beside what the paper counts per window.
+
+Out of what the folds measured (`cost.py`), the network that made their input (`model/flops.py`), and the wall clock of
+the stages before (Snakemake's benchmark files). Used by the report.
+"""
+
+import json
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from fedn_pipeline import cost, intervals
+from fedn_pipeline.files import read_json
+from fedn_pipeline.model import flops
+from fedn_pipeline.report import provenance, tables
+from fedn_pipeline.report.table import DASH
+
+WHAT = ("parameters", "gflop_per_minute", "frames_per_second")
+OF_INPUT, FROM_CROPS = "_of_input", "_from_crops"  # column endings; without one: of the method on its cached input
+FACES, FROM_VIDEO = "frames_per_second_of_faces", "frames_per_second_from_video"
+UNITS = {  # of each of WHAT: heading, and what a value is multiplied by
+    "parameters": ("Parameters (M)", 1e-6),
+    "gflop_per_minute": ("GFLOP per minute", 1),
+    "frames_per_second": ("Frames/s", 1),
+}
+PRINTED = {
+    **{name + end: UNITS[name][0] + words for name in WHAT for end, words in (("", ""), (OF_INPUT, ", input"))},
+    FACES: "Frames/s, faces",
+    "frames_per_second" + FROM_CROPS: "Frames/s from crops",
+    FROM_VIDEO: "Frames/s from video",
+    "fold_s": "Fold (s)",
+}
+COLUMNS = ("method", "inputs", "device", *PRINTED, *(name + FROM_CROPS for name in WHAT[:2]))
+
+
+def _per_frame(files, n_steps):
+    """Seconds per frame of stages that processed all `n_steps` frames, by benchmark files; NaN without any."""
+    return sum(provenance.seconds(files)) / n_steps if files else np.nan
+
+
+@cache
+def _network_of_input(name, sections):
+    """`flops.of_input` of settings as JSON."""
+    return flops.of_input(name, json.loads(sections))
+
+
+def _folds(folder, seeds):
+    """`cost.json` of each fold that has predicted something, with the seconds of decoding."""
+    found = []
+    for path in provenance.of_seeds(folder, seeds, cost.NAME):
+        record, decoding = read_json(path), path.with_name(cost.DECODING)
+        if record["seconds"]:
+            record["seconds"] += read_json(decoding)["seconds"] if decoding.is_file() else 0
+            found.append(record)
+    return found
+
+
+def of_method(settings, folder, videos, benchmarks):
+    """Values by COLUMNS of a method with folds in `folder`; {} where none of them measured its cost.
+
+    Means over folds, of speeds over frames. NaN: not known. `settings`: all of the experiment's; `benchmarks`: the
+    folder of Snakemake's, or None.
+    """
+    folds = _folds(folder, settings["run"]["seeds"])
+    if not folds:
+        return {}
+    n_steps = sum(intervals.n_steps(video.n_frames, video.fps) for video in videos.itertuples())
+    names = sorted({name for fold in folds for name in fold["inputs"]})
+    sections = json.dumps({name: settings[name] for name in flops.OF_INPUT}, sort_keys=True)
+    network = {name: _network_of_input(name, sections) for name in names}
+
+    def made(*place):
+        return _per_frame(sorted(benchmarks.joinpath(*place[:-1]).glob(place[-1])) if benchmarks else [], n_steps)
+
+    seconds = {name: made(*name.split("/"), "part*.tsv") for name in names}
+    faces = made("faces", "*.tsv")
+    frames = np.array([fold["frames"] for fold in folds])
+
+    def mean(values, weights=None):
+        return float(np.average(list(values), weights=weights))
+
+    def of_inputs(values):
+        """Sums over each fold's inputs."""
+        return [sum(values[name] for name in fold["inputs"]) for fold in folds]
+
+    own = mean((fold["seconds"] / fold["frames"] for fold in folds), frames)
+    before = mean(of_inputs(seconds), frames)
+    found = {
+        "inputs": " ".join(names),
+        "device": "; ".join(sorted({f"{fold['device']}, {fold['threads']} thread(s)" for fold in folds})),
+        **{name: mean(fold[name] for fold in folds) for name in WHAT[:2]},
+        **{
+            name + OF_INPUT: mean(of_inputs({cached: values[name] for cached, values in network.items()}))
+            for name in WHAT[:2]
+        },
+    }
+    found |= {name + FROM_CROPS: found[name] + found[name + OF_INPUT] for name in WHAT[:2]}
+    per_frame = {"": own, OF_INPUT: before, FROM_CROPS: before + own}
+    found |= {f"frames_per_second{end}": 1 / value for end, value in per_frame.items()}
+    return found | {FACES: 1 / faces, FROM_VIDEO: 1 / (faces + before + own)}
+
+
+def table(methods):
+    """The Table `costs` of the methods whose cost was measured, or None."""
+    rows = [{"method": m.name, **m.running, "fold_s": m.costs.get("fold_s")} for m in methods if m.running]
+    if not rows:
+        return None
+    numbers = pd.DataFrame(rows, columns=list(COLUMNS))
+    printed = {"Method": numbers.method, "Input": numbers.inputs.str.replace(" ", ", "), "Measured on": numbers.device}
+    for name, heading in PRINTED.items():
+        _, factor = UNITS.get(name.removesuffix(OF_INPUT), ("", 1))
+        printed[heading] = [_cell(value * factor) for value in numbers[name].astype(float)]
+    return tables.Table("costs", numbers, pd.DataFrame(printed, dtype=object))
+
+
+def _cell(value):
+    """Three digits, whole from a hundred on."""
+    if not np.isfinite(value):
+        return DASH
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
