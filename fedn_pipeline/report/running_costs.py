@@ -16,27 +16,22 @@ from fedn_pipeline.model import flops
 from fedn_pipeline.report import provenance, tables
 from fedn_pipeline.report.table import DASH
 
-WHAT = ("parameters", "gflop_per_minute", "frames_per_second")
+COUNTED, MEASURED = ("parameters", "gflop_per_minute"), "frames_per_second"
 OF_INPUT, FROM_CROPS = "_of_input", "_from_crops"  # column endings; without one: of the method on its cached input
-FACES, FROM_VIDEO = "frames_per_second_of_faces", "frames_per_second_from_video"
-UNITS = {  # of each of WHAT: heading, and what a value is multiplied by
+FACES, FROM_VIDEO = f"{MEASURED}_of_faces", f"{MEASURED}_from_video"
+UNITS = {  # cost: heading, and what a value is multiplied by
     "parameters": ("Parameters (M)", 1e-6),
     "gflop_per_minute": ("GFLOP per minute", 1),
-    "frames_per_second": ("Frames/s", 1),
+    MEASURED: ("Frames/s", 1),
 }
 PRINTED = {
-    **{name + end: UNITS[name][0] + words for name in WHAT for end, words in (("", ""), (OF_INPUT, ", input"))},
+    **{what + end: UNITS[what][0] + words for what in UNITS for end, words in (("", ""), (OF_INPUT, ", input"))},
     FACES: "Frames/s, faces",
-    "frames_per_second" + FROM_CROPS: "Frames/s from crops",
+    MEASURED + FROM_CROPS: "Frames/s from crops",
     FROM_VIDEO: "Frames/s from video",
     "fold_s": "Fold (s)",
 }
-COLUMNS = ("method", "inputs", "device", *PRINTED, *(name + FROM_CROPS for name in WHAT[:2]))
-
-
-def _per_frame(files, n_steps):
-    """Seconds per frame of stages that processed all `n_steps` frames, by benchmark files; NaN without any."""
-    return sum(provenance.seconds(files)) / n_steps if files else np.nan
+COLUMNS = ("method", "inputs", "device", *PRINTED, *(what + FROM_CROPS for what in COUNTED))
 
 
 @cache
@@ -70,34 +65,25 @@ def of_method(settings, folder, videos, benchmarks):
     sections = json.dumps({name: settings[name] for name in flops.OF_INPUT}, sort_keys=True)
     network = {name: _network_of_input(name, sections) for name in names}
 
-    def made(*place):
-        return _per_frame(sorted(benchmarks.joinpath(*place[:-1]).glob(place[-1])) if benchmarks else [], n_steps)
+    def made(stage, jobs):
+        """Seconds per frame of jobs that processed all videos; NaN where no benchmark tells."""
+        files = sorted((benchmarks / stage).glob(jobs)) if benchmarks else []
+        return sum(provenance.seconds(files)) / n_steps if files else np.nan
 
-    seconds = {name: made(*name.split("/"), "part*.tsv") for name in names}
-    faces = made("faces", "*.tsv")
-    frames = np.array([fold["frames"] for fold in folds])
-
-    def mean(values, weights=None):
-        return float(np.average(list(values), weights=weights))
-
-    def of_inputs(values):
-        """Sums over each fold's inputs."""
-        return [sum(values[name] for name in fold["inputs"]) for fold in folds]
-
-    own = mean((fold["seconds"] / fold["frames"] for fold in folds), frames)
-    before = mean(of_inputs(seconds), frames)
+    seconds, faces = {name: made(name, "part*.tsv") for name in names}, made("faces", "*.tsv")
+    frames = [fold["frames"] for fold in folds]
+    own = np.average([fold["seconds"] / fold["frames"] for fold in folds], weights=frames)
+    before = np.average([sum(seconds[name] for name in fold["inputs"]) for fold in folds], weights=frames)
     found = {
         "inputs": " ".join(names),
         "device": "; ".join(sorted({f"{fold['device']}, {fold['threads']} thread(s)" for fold in folds})),
-        **{name: mean(fold[name] for fold in folds) for name in WHAT[:2]},
-        **{
-            name + OF_INPUT: mean(of_inputs({cached: values[name] for cached, values in network.items()}))
-            for name in WHAT[:2]
-        },
     }
-    found |= {name + FROM_CROPS: found[name] + found[name + OF_INPUT] for name in WHAT[:2]}
+    for what in COUNTED:
+        found[what] = np.mean([fold[what] for fold in folds])
+        found[what + OF_INPUT] = np.mean([sum(network[name][what] for name in fold["inputs"]) for fold in folds])
+        found[what + FROM_CROPS] = found[what] + found[what + OF_INPUT]
     per_frame = {"": own, OF_INPUT: before, FROM_CROPS: before + own}
-    found |= {f"frames_per_second{end}": 1 / value for end, value in per_frame.items()}
+    found |= {MEASURED + end: 1 / value for end, value in per_frame.items()}
     return found | {FACES: 1 / faces, FROM_VIDEO: 1 / (faces + before + own)}
 
 

@@ -77,7 +77,7 @@ def close():
 
 
 def running(*costs):
-    return {f"{name}_from_crops": cost for name, cost in zip(running_costs.WHAT, costs, strict=True)}
+    return {f"{name}_from_crops": cost for name, cost in zip(running_costs.UNITS, costs, strict=True)}
 
 
 def test_ranking_has_every_cost_and_paired_intervals():

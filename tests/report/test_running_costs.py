@@ -69,7 +69,7 @@ def test_not_known_is_not_zero(tmp_path):
     fold(tmp_path, "b", 6.0, ["features/blendshapes"])
     found = running_costs.of_method(SETTINGS, tmp_path, VIDEOS, None)
     assert found["frames_per_second"] == pytest.approx(100) and found["gflop_per_minute"] == 50
-    for name in running_costs.WHAT:
+    for name in running_costs.UNITS:
         assert np.isnan(found[f"{name}_from_crops"]), name
 
 
