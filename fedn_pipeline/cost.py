@@ -1,8 +1,8 @@
 """`cost.json`: what it takes a fold to predict its test videos from cached inputs, measured beside every fold.
 
-FLOP are those that the code computes, counted as in `model/flops.py`: 2 per MAC, convolutions and matrix products; not
-those of the network that made the input. Seconds are wall time. They are a measurement, so that this file and
-DECODING, of all that a fold writes, are not the same bytes when it runs again; no result depends on them.
+FLOP are those that the code computes, counted as the paper does: 2 per MAC, convolutions and matrix products; not those
+of the network that made the input (`model/flops.py`). Seconds are wall time. This file and DECODING are measurements:
+of all that a fold writes they alone are not the same bytes when it runs again, and no result depends on them.
 """
 
 import time
@@ -22,7 +22,8 @@ def measured(path, predict, videos, parameters=0, inputs=(), device="cpu", threa
     what is measured. `inputs`: the caches that it reads; `device` and `threads`: what it computes on.
     """
     steps = [intervals.n_steps(video.n_frames, video.fps) for video in videos.itertuples()]
-    gflop = _gflop(lambda: predict(videos[:1])) * 60 * intervals.FEATURE_FPS / steps[0] if parameters else 0.0
+    minutes = [n / intervals.FEATURE_FPS / 60 for n in steps]
+    gflop = flop(lambda: predict(videos[:1])) / 1e9 / minutes[0] if parameters else 0.0
     start = time.perf_counter()
     found = predict(videos)
     seconds = time.perf_counter() - start
@@ -41,7 +42,16 @@ def cache_name(path):
     return f"{path.parent.name}/{path.stem}"
 
 
-def _gflop(call):
-    from fedn_pipeline.model.flops import of_call  # a method without a network does not wait for torch
+def flop(call):
+    """FLOP of one call of a function without arguments, those of attention by its matrix products."""
+    import torch  # a method without a network does not wait for it
+    from torch.utils.flop_counter import FlopCounterMode
 
-    return of_call(call) / 1e9
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # attention as one operation, which the counter does not know
+    try:
+        with FlopCounterMode(display=False) as counter:
+            call()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+    return counter.get_total_flops()

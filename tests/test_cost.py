@@ -9,7 +9,6 @@ from torch import nn
 
 from fedn_pipeline import cost
 from fedn_pipeline.files import read_json
-from fedn_pipeline.model import flops
 
 VIDEOS = pd.DataFrame({"video_id": ["a", "b"], "n_frames": [300, 50], "fps": [30.0, 15.0]})
 
@@ -50,6 +49,6 @@ def test_what_was_not_predicted_has_no_cost(tmp_path):
 def test_attention_counts_alike_in_training_and_in_evaluation():
     """Evaluated, torch has one operation for all of it, which its counter does not know."""
     layer, x = nn.MultiheadAttention(16, 4, batch_first=True), torch.zeros(2, 10, 16)
-    trained, evaluated = (flops.of_call(lambda m=m: m(x, x, x, need_weights=False)) for m in (layer, layer.eval()))
+    trained, evaluated = (cost.flop(lambda m=m: m(x, x, x, need_weights=False)) for m in (layer, layer.eval()))
     assert evaluated == trained == 2 * 2 * (4 * 10 * 16 * 16 + 2 * 10 * 10 * 16)
     assert torch.backends.mha.get_fastpath_enabled()

@@ -7,10 +7,10 @@ does to be faster.
 import math
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import resnet18
 
 from fedn_pipeline import intervals
+from fedn_pipeline.cost import flop
 from fedn_pipeline.features import i3d
 from fedn_pipeline.files import InputError
 from fedn_pipeline.model import fedn, geometry
@@ -29,18 +29,6 @@ def _backbone(settings, clips, n):
     return [(network, torch.empty(n, 3, side, side))]
 
 
-def of_call(call):
-    """FLOP of one call of a function without arguments, those of attention by matrix products."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # attention as one operation, which the counter does not know
-    try:
-        with FlopCounterMode(display=False) as counter:
-            call()
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
-    return counter.get_total_flops()
-
-
 def of_input(name, settings):
     """`gflop_per_minute` of video, and `parameters`, of the network that makes a cache (`cost.cache_name`).
 
@@ -55,7 +43,7 @@ def of_input(name, settings):
     per_minute = 60 * intervals.FEATURE_FPS / (settings["windows"]["segment_stride"] if clips else 1)
     with torch.device("meta"), torch.no_grad():
         networks = _backbone(settings, clips, 1)
-        gflop = sum(of_call(lambda n=n, x=x: n.eval()(x)) for n, x in networks) / 1e9
+        gflop = sum(flop(lambda n=n, x=x: n.eval()(x)) for n, x in networks) / 1e9
     return {
         "gflop_per_minute": gflop * per_minute,
         "parameters": sum(p.numel() for network, _ in networks for p in network.parameters()),
@@ -75,8 +63,8 @@ def count(settings, classes=4):
         backbones = _backbone(settings, clips, windows["segments"] if clips else geometry.window_frames(windows))
         network, _ = fedn.build(settings, classes if model["recognition"] else 1)
         features = torch.empty(1, geometry.rows_read(windows, model), model["feature_width"])
-        backbone = sum(of_call(lambda n=n, x=x: n.eval()(x)) for n, x in backbones) / 1e9
-        rest = of_call(lambda: network(features, literal=True)) / 1e9
+        backbone = sum(flop(lambda n=n, x=x: n.eval()(x)) for n, x in backbones) / 1e9
+        rest = flop(lambda: network(features, literal=True)) / 1e9
     parts = {"backbone": [n for n, _ in backbones], "rest": [network]}
     parameters = {part: sum(p.numel() for n in nets for p in n.parameters()) for part, nets in parts.items()}
     total = backbone + rest

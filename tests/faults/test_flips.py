@@ -109,7 +109,7 @@ KINDS = {
     "fold.json": (f"{FOLD}/fold.json", _fold, lambda path: results.read_run(path.parents[2], VIDEOS)),
     "cost.json": (
         f"x/{FOLD}/cost.json",
-        lambda path: cost.measured(path, lambda _: None, VIDEOS.assign(n_frames=STEPS, fps=30.0)),
+        lambda path: cost.measured(path, lambda _: None, VIDEOS, inputs=[path.parents[4] / "flow/gap3.h5"]),
         lambda path: running_costs.of_method(config.validate({}), path.parents[3], VIDEOS, None),
     ),
     "training_log.csv": (

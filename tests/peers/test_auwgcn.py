@@ -6,8 +6,8 @@ import pytest
 import torch
 from peers import moving_regions as planted
 
+from fedn_pipeline import cost
 from fedn_pipeline.files import read_json
-from fedn_pipeline.model import flops
 from fedn_pipeline.peers import auwgcn, fold, frame_scores, needs, region_steps, task
 
 OWN = planted.settings("auwgcn")["auwgcn"]
@@ -178,7 +178,7 @@ def test_a_fold_and_its_repetition(path, tmp_path):
     assert measured["parameters"] == 38_288 and measured["inputs"] == [f"{path.parent.name}/{path.stem}"]
     n = videos.n_frames[0]
     network = auwgcn.Network([np.eye(planted.REGIONS, dtype=np.float32)], frame_scores.OUTPUTS, OWN)
-    of_video = flops.of_call(lambda: network.eval()(torch.zeros(1, n, planted.REGIONS, 2)))
+    of_video = cost.flop(lambda: network.eval()(torch.zeros(1, n, planted.REGIONS, 2)))
     assert measured["gflop_per_minute"] == pytest.approx(of_video / 1e9 * 1800 / n) and measured["frames"] == n
     assert needs.INPUT["auwgcn"] == needs.REGIONS and needs.gaps(videos, events, events, "pv0", every) == [1]
 
