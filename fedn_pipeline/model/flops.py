@@ -11,11 +11,14 @@ from torchvision.models import resnet18
 from fedn_pipeline.features import i3d
 from fedn_pipeline.files import InputError
 from fedn_pipeline.model import fedn, geometry
+from fedn_pipeline.peers import needs
 
 
 def _backbone(settings):
     """`(network, input)` of each backbone that a window needs, without classifiers."""
     windows, side = settings["windows"], settings["backbone"]["input_size"]
+    if needs.AS_FEATURES.fullmatch(settings["backbone"]["name"]):
+        return []  # optical flow is no network
     if settings["model"]["clip_features"]:
         clip = (windows["segment_frames"], side, side)
         return [(i3d.build(n), torch.empty(windows["segments"], n, *clip)) for n in i3d.CHANNELS.values()]
