@@ -14,6 +14,7 @@ from fedn_pipeline.cost import flop
 from fedn_pipeline.features import i3d
 from fedn_pipeline.files import InputError
 from fedn_pipeline.model import fedn, geometry
+from fedn_pipeline.peers import needs
 
 OF_INPUT = ("windows", "backbone")  # sections that `of_input` reads
 
@@ -60,7 +61,9 @@ def count(settings, classes=4):
     windows, model = settings["windows"], settings["model"]
     with torch.device("meta"), torch.no_grad():
         clips = model["clip_features"]
-        backbones = _backbone(settings, clips, windows["segments"] if clips else geometry.window_frames(windows))
+        n = windows["segments"] if clips else geometry.window_frames(windows)
+        motion = needs.AS_FEATURES.fullmatch(settings["backbone"]["name"])  # optical flow is no network
+        backbones = [] if motion else _backbone(settings, clips, n)
         network, _ = fedn.build(settings, classes if model["recognition"] else 1)
         features = torch.empty(1, geometry.rows_read(windows, model), model["feature_width"])
         backbone = sum(flop(lambda n=n, x=x: n.eval()(x)) for n, x in backbones) / 1e9

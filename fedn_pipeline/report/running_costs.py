@@ -13,6 +13,7 @@ import pandas as pd
 from fedn_pipeline import cost, intervals
 from fedn_pipeline.files import read_json
 from fedn_pipeline.model import flops
+from fedn_pipeline.peers import needs
 from fedn_pipeline.report import provenance, tables
 from fedn_pipeline.report.table import DASH
 
@@ -40,6 +41,12 @@ def _network_of_input(name, sections):
     return flops.of_input(name, json.loads(sections))
 
 
+def _made_from(name):
+    """The cache that costs: motion as features (`features/flow_gap8`) is the cache of motion itself (`flow/gap8`)."""
+    motion = needs.AS_FEATURES.fullmatch(name.removeprefix("features/"))
+    return f"{motion[1]}/gap{motion[2]}" if motion else name
+
+
 def _folds(folder, seeds):
     """`cost.json` of each fold that has predicted something, with the seconds of decoding."""
     found = []
@@ -47,6 +54,7 @@ def _folds(folder, seeds):
         record, decoding = read_json(path), path.with_name(cost.DECODING)
         if record["seconds"]:
             record["seconds"] += read_json(decoding)["seconds"] if decoding.is_file() else 0
+            record["inputs"] = [_made_from(name) for name in record["inputs"]]
             found.append(record)
     return found
 

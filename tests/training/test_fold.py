@@ -6,6 +6,8 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from fedn_pipeline import config, intervals
 from fedn_pipeline.dataset.tables import ground_truth
@@ -13,8 +15,8 @@ from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.evaluation.metrics import evaluate
 from fedn_pipeline.features import cache
 from fedn_pipeline.files import InputError, checksum_path, read_json, sha256
-from fedn_pipeline.model import flops
-from fedn_pipeline.training import data, fold, loop, predictions
+from fedn_pipeline.model import fedn, flops
+from fedn_pipeline.training import data, fold, loop, predictions, split
 
 EMOTIONS = ["anger", "happiness"]
 STEPS, WIDTH = 260, 512
@@ -165,6 +167,40 @@ def test_test_subject_has_no_say(tmp_path):
     for name in ("checkpoint.safetensors", "training_log.csv", "threshold.json"):
         assert sha256(tmp_path / "a" / name) == sha256(tmp_path / "c" / name), name
     assert sha256(tmp_path / "a/predictions.h5") != sha256(tmp_path / "c/predictions.h5")
+
+
+def test_input_norm_comes_from_the_training_videos_and_predictions_use_it(tmp_path):
+    """In the weights of a fold that tests p1 lie mean and deviation of its training videos; a test video four times as
+    large changes nothing of them but its predictions, which are those of features that were scaled beforehand."""
+    videos, events, features = planted(tmp_path)
+    chosen = settings(3)
+    chosen["model"]["input_norm"] = "training"
+    parts = split.split(videos, "subject", "p1", chosen["training"]["held_out_fraction"])
+    fold.run(videos, events, events[:0], features, "p1", tmp_path / "a", chosen, seed=0)
+    weights = load_file(tmp_path / "a/checkpoint.safetensors")
+    rows = np.concatenate([cache.read(features, video).features for video in parts.train]).astype(np.float64)
+    assert "v1" not in parts.train and len(parts.held_out) == 1
+    assert weights["input_norm.mean"].numpy() == pytest.approx(rows.mean(axis=0), abs=1e-5)
+    assert weights["input_norm.deviation"].numpy() == pytest.approx(rows.std(axis=0), rel=1e-5)
+
+    with h5py.File(features, "r+") as file:
+        file["v1/features"][...] *= 4
+    checksum_path(features).unlink()
+    fold.run(videos, events, events[:0], features, "p1", tmp_path / "b", chosen, seed=0)
+    for name in ("checkpoint.safetensors", "training_log.csv"):
+        assert sha256(tmp_path / "a" / name) == sha256(tmp_path / "b" / name), name
+    before, raw = (predictions.read(tmp_path / name / "predictions.h5")[0] for name in "ab")
+    kept, changed = parts.held_out[0], raw["test"]["v1"].logits - before["test"]["v1"].logits
+    assert (raw["held_out"][kept].logits == before["held_out"][kept].logits).all()
+    assert np.abs(changed).max() > 1e-3  # not so with LayerNorm, to which a frame's size is nothing
+
+    network, _ = fedn.build(chosen, len(EMOTIONS))
+    network.load_state_dict(weights)
+    loaded = data.load(features, {"test": ("v1",)}, torch.device("cpu"))["test"]
+    loaded.features = network.input_norm(loaded.features.float())
+    network.input_norm = torch.nn.Identity()
+    _, _, logits = loop.predict(network, loaded, chosen, torch.device("cpu"))["v1"]
+    assert logits == pytest.approx(raw["test"]["v1"].logits, abs=1e-5)
 
 
 def test_features_that_are_not_finite_stop_the_fold(tmp_path):

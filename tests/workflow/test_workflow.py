@@ -3,6 +3,7 @@
 Runs on a copy of the project, so that a module can be edited. One full run is shared by all tests, in their order.
 """
 
+import json
 import re
 import shutil
 
@@ -118,10 +119,24 @@ def test_a_bundle_needs_one_more_training_and_a_row_of_the_table(project):
     assert planned(project, target) == {"final", "bundle"}
     for experiment, why in (
         ("fedn_by_photograph_strict", "each fold has a backbone of its own"),
+        ("fedn_regions", "`detect` computes no optical flow"),
         ("multi_rate", "not among run.experiments"),
     ):
         done = run(project, target, "--dry-run", "--config", f"bundle={{experiment: {experiment}}}")
         assert done.returncode != 0 and why in done.stdout + done.stderr
+
+
+def test_fedn_runs_on_the_peers_input(project):
+    """A fold each, on features that come of the flow and region caches; the flow's gap is the fold's own."""
+    folds = FOLDS.replace("/fedn/", "/{}/")
+    snakemake(project, *(f"{folds.format(name)}/s01/detections.csv" for name in ("fedn_regions", "fedn_flow")))
+    for name, backbone in (("fedn_regions", "regions_gap1"), ("fedn_flow", r"flow_gap(4|8|16|24|32|48)")):
+        record = json.loads((project / folds.format(name) / "s01/fold.json").read_text())
+        assert re.fullmatch(backbone, record["backbone"]) and "dis at 112 px" in record["weights_origin"]
+        assert (project / f"data/demo_smallest/features/{record['backbone']}.h5").is_file()
+    assert {path.stem for path in (project / "data/demo_smallest/flow").glob("*.h5")} == {
+        record["backbone"].removeprefix("flow_")
+    }
 
 
 ROWS = [
