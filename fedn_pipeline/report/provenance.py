@@ -73,11 +73,12 @@ def costs(settings, backbone, videos, folder, benchmarks):
     """GFLOP, GMAC and parameters of an experiment's network; measured frames per second and seconds per fold.
 
     `backbone`: the name its folds recorded (None: no folds); `folder`: the experiment's. What is not known is absent:
-    of a peer all but parameters (the mean over folds: some hang on the labels) and seconds.
+    of a peer all but parameters (the mean over folds that did not fail: some hang on the labels) and seconds.
     """
     seeds = settings["run"]["seeds"]
     if settings["folds"]["method"] in needs.METHODS:
-        counts = [read_json(path)["parameters"] for path in _of_seeds(folder, seeds, "threshold.json")]
+        records = [read_json(path) for path in _of_seeds(folder, seeds, "threshold.json")]
+        counts = [record["parameters"] for record in records if not record["failed"]]
         found = {"parameters": sum(counts) / len(counts)} if counts else {}
         return found | _fold_seconds(folder, seeds, "peer_benchmark.tsv")
     if settings["folds"]["method"] != "fedn":
