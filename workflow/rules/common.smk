@@ -40,6 +40,14 @@ BLENDSHAPES = ("faces.crop_size", "faces.min_confidence", "faces.max_gap_s")
 EMBEDDINGS = {"i3d": ("i3d_extract", I3D), "blendshapes": ("blendshapes", BLENDSHAPES)}  # all others: a ResNet18
 RESNET = "(?!i3d$)[A-Za-z0-9._-]+"  # every backbone but the one of two weights files
 TRUTH = ("dataset.labels", "dataset.expression_types")  # which events are ground truth
+PEER = (  # what every peer depends on, beside its own section
+    *TRUTH,
+    *THRESHOLD,
+    *(f"training.{key}" for key in ("threads", "precision", "held_out_fraction", "held_out_windows")),
+    *(f"folds.{key}" for key in ("method", "group", "held_out")),
+    "windows",
+    "detections",
+)
 BY_EXPERIMENT = (
     "windows",
     "model",
