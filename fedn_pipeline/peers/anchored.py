@@ -153,7 +153,7 @@ def fit(task, inputs, network, habit, background=None):
         for part in torch.arange(len(held_index), device=task.device).split(own["batch_size"]):
             raw, score = model(model.loaded["held_out"].features, held_index[part])
             wanted = held_assigned.select(part)
-            losses.append(float(loss(raw, score, wanted, torch.zeros_like(fits[: len(part)]), grid, own)))
+            losses.append(float(loss(raw, score, wanted, torch.zeros_like(wanted.classes, dtype=bool), grid, own)))
         return {"held_out_loss": float(np.mean(losses))}
 
     batch = max(1, min(own["batch_size"], len(index) // own["least_batches"]))

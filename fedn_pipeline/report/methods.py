@@ -62,10 +62,15 @@ def read(inputs, videos, settings):
 
 
 def training_logs(folder, seeds):
-    """`{network or "": [training_log tables]}` of an experiment's folds; a cascade's log may hold several networks."""
+    """`{network or "": [training_log tables]}` of an experiment's folds; a cascade's log may hold several networks.
+
+    A fold in which nothing was learnt, by a method without training or for a failure, has no log.
+    """
     logs = {}
     for path in [path for seed in seeds for path in sorted(folder.glob(f"seed{seed}/folds/*/training_log.csv"))]:
         table = pd.read_csv(checked(path))
+        if "loss" not in table:
+            continue
         for network, part in table.groupby("network", sort=False) if "network" in table else [("", table)]:
             logs.setdefault(network, []).append(part)
     return logs

@@ -92,7 +92,9 @@ def comparison(name, results, differences, costs, dataset, label_set):
     numbers = numbers.iloc[order].reset_index(drop=True)
     printed = scores(numbers, PRINTED[name])
     not_run = (numbers.source == "ours") & numbers.tp.isna()
-    printed.insert(1, "Source", numbers.source.where(~not_run, "not run: " + numbers.weights.astype(str)))
+    failed = numbers.protocol.astype(str).str.extract("(failed: .*)", expand=False)
+    source = numbers.source.where(~not_run, "not run: " + numbers.weights.astype(str))
+    printed.insert(1, "Source", source.where(failed.isna(), source + "; " + failed))
     mine_only = differences[differences.minus.isin(mine.method)]
     return Table(name, numbers.drop(columns="experiment"), printed, mine_only)
 

@@ -41,6 +41,14 @@ EMBEDDINGS = {"i3d": ("i3d_extract", I3D), "blendshapes": ("blendshapes", BLENDS
 RESNET = "(?!i3d$)[A-Za-z0-9._-]+"  # every backbone but the one of two weights files
 OF_CROPS = f"(?!({needs.FLOW}|{needs.REGIONS})_gap)[A-Za-z0-9._-]+"  # every backbone but those that are motion
 TRUTH = ("dataset.labels", "dataset.expression_types")  # which events are ground truth
+PEER = (  # what every peer depends on, beside its own section
+    *TRUTH,
+    *THRESHOLD,
+    *(f"training.{key}" for key in ("threads", "precision", "held_out_fraction", "held_out_windows")),
+    *(f"folds.{key}" for key in ("method", "group", "held_out")),
+    "windows",
+    "detections",
+)
 BY_EXPERIMENT = (
     "windows",
     "model",

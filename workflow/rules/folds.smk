@@ -169,9 +169,7 @@ rule peer:
         code=code("peers/fold.py"),
         sources=peer_arguments,
         folder=subpath(output[0], parent=True),
-        settings=lambda wildcards: settings(
-            *TRUTH, *THRESHOLD, "windows", "model", "training", "folds", "detections", method(wildcards.experiment)
-        )(wildcards),
+        settings=lambda wildcards: settings(*PEER, method(wildcards.experiment))(wildcards),
     shell:
         "fedn-pipeline folds --videos {input.videos:q} --events {input.events:q} {params.sources:q}"
         " --held-out {wildcards.held_out:q} --seed {wildcards.seed:q} --out {params.folder:q}"
