@@ -47,10 +47,13 @@ def parser():
         sub.add_argument("--json", action="store_true", help="one line of JSON")
 
     def scored(sub):
-        sub.add_argument("--folder", type=Path, required=True, metavar="DIR", help="holds EXPERIMENT/seedN/folds/NAME/")
+        sub.add_argument(
+            "--folder", type=Path, required=True, metavar="DIR",
+            help="holds EXPERIMENT/seedN/folds/NAME/; with run.by_type DIR.micro, DIR.both ... beside it, too",
+        )  # fmt: skip
         sub.add_argument(
             "--not-run", nargs=2, action="append", default=[], metavar=("NAME", "WHY"),
-            help="an experiment that could not run: an empty row that says why, e.g. i3d `weights missing`",
+            help="an experiment that could not run (of another ground truth: NAME.micro): an empty row that says why",
         )  # fmt: skip
 
     sub = command("dataset", "make a data set's canonical tables; for the demo also its videos and stills")

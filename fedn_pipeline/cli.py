@@ -121,12 +121,19 @@ def flow(args, settings):
         stage.run(_batch(args), args.faces, args.gap, args.out, settings["flow"])
 
 
-def _all_tables(args, settings, known=("n_frames", "fps")):
-    """Checked tables for a stage: videos, ground truth of the configured label set and types, all other events."""
-    from fedn_pipeline.dataset.tables import ground_truth, of_label_set, read_events, read_videos
+def _labelled(args, settings, known=("n_frames", "fps")):
+    """Checked tables for a stage: videos, events of the configured label set, whatever their type."""
+    from fedn_pipeline.dataset.tables import of_label_set, read_events, read_videos
 
     videos = read_videos(args.videos, known=known)
-    events = of_label_set(read_events(args.events, videos), settings["dataset"]["labels"], args.events)
+    return videos, of_label_set(read_events(args.events, videos), settings["dataset"]["labels"], args.events)
+
+
+def _all_tables(args, settings, **known):
+    """The same with the events apart: ground truth of the configured expression types, all others."""
+    from fedn_pipeline.dataset.tables import ground_truth
+
+    videos, events = _labelled(args, settings, **known)
     return videos, *ground_truth(events, settings["dataset"]["expression_types"])
 
 
@@ -171,7 +178,7 @@ def detections(args, settings):
 def results(args, settings):
     from fedn_pipeline.report import results as stage
 
-    stage.run(args.dataset, *_tables(args, settings), args.folder, args.out, settings, dict(args.not_run))
+    stage.run(args.dataset, *_labelled(args, settings), args.folder, args.out, settings, dict(args.not_run))
 
 
 def report(args, settings):

@@ -12,7 +12,7 @@ from safetensors.torch import save as to_bytes
 
 from fedn_pipeline import __version__, files, tensor_file
 from fedn_pipeline.bundle import choice, layout, words
-from fedn_pipeline.dataset import tables
+from fedn_pipeline.dataset import expression_types, tables
 from fedn_pipeline.evaluation.metrics import COUNTS, METRICS
 from fedn_pipeline.features import backbone
 from fedn_pipeline.files import InputError, checked
@@ -29,7 +29,7 @@ def run(results, data, out, experiment, every):
     dataset, seed = results.name, every["run"]["seeds"][0]
     run_folder = results / every["dataset"]["labels"] / experiment / f"seed{seed}"
     final, trained, tensors = _final(run_folder / "final")
-    row = _row(results.with_name(f"{dataset}_table.csv"), experiment)
+    row = _row(results.with_name(f"{dataset}_table.csv"), experiment, every["dataset"]["expression_types"])
     used, initial = _backbone(final, data)
     reader = every["dataset"]["reader"]
     settings = {name: _section(name, every, trained, final) for name in layout.SETTINGS}
@@ -95,12 +95,12 @@ def _final(folder):
     return files.read_json(record), trained, tensors
 
 
-def _row(path, experiment):
-    """The experiment's row of the results table."""
+def _row(path, experiment, types):
+    """The experiment's row of the results table, with the data set's own ground truth."""
     if not path.is_file():
         raise InputError(f"{path}: no table, so that nothing says how good the model is; {_make(path)}")
     table = pd.read_csv(checked(path), dtype={"seeds": str, "weights": str, "protocol": str})
-    rows = table[table.method == experiment]
+    rows = table[(table.method == experiment) & (table.expression_types == expression_types.words(types))]
     if len(rows) != 1 or pd.isna(rows.protocol.iloc[0]):
         raise InputError(
             f"{path}: no row of `{experiment}` with numbers: it could not run, or is none of run.experiments"

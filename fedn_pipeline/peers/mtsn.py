@@ -30,7 +30,7 @@ from fedn_pipeline.cascades import str_windows
 from fedn_pipeline.cascades.gap import half_length
 from fedn_pipeline.cascades.samples import of_table
 from fedn_pipeline.cascades.str_network import BATCH, in_batches
-from fedn_pipeline.peers import curves, habits
+from fedn_pipeline.peers import curves, habits, needs
 from fedn_pipeline.peers.task import Failed, Spotter
 
 
@@ -219,7 +219,7 @@ def fit(task, inputs):
     ids = [*parts.train, *parts.held_out, *parts.test]
     motion = Motion([inputs.motion[gap] for gap in gaps], ids, own["side"])
     known = task.events[task.events.video_id.isin(parts.train)]
-    halves = sorted((half_length(task.videos, table) for _, table in known.groupby("expression_type")), reverse=True)
+    halves = sorted((half_length(task.videos, table) for table in needs.by_type(known)), reverse=True)
     network = Network(own).to(task.device)
     log = train(network, task, motion)
 

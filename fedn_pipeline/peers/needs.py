@@ -21,15 +21,22 @@ INPUT = {
     "tan": REGIONS,
 }
 METHODS = tuple(INPUT)
-BY_TYPE = {"mtsn"}  # read a gap for each expression type where macro and micro are annotated, ground truth or not
+BY_TYPE = {"mdmd", "mtsn"}  # read a gap for each expression type where there are two
+ANNOTATED = {"mtsn"}  # of these also one that is annotated and no ground truth: its two streams see both lengths
+
+
+def by_type(events):
+    """The events of each type that there is, macro first; one that is not called micro is a macro-expression."""
+    micro = events.expression_type == "micro"
+    return [part for part in (events[~micro], events[micro]) if len(part)]
 
 
 def gaps(videos, events, others, held_out, settings):
     """The gaps (steps of the 30 fps axis, rising) of the flow or region caches that a fold reads; none for features.
 
     `events` is the ground truth, `others` annotated events that are none. The method's section has `gaps`, as they are,
-    or `gap_shares`: of half the mean length of the ground truth (BY_TYPE: of each type, where two are annotated) of the
-    fold's training subjects alone. Each is the nearest of `flow.gaps`, and no two are the same.
+    or `gap_shares`: of half the mean length of the ground truth (BY_TYPE: of each type) of the fold's training subjects
+    alone. Each is the nearest of `flow.gaps`, and no two are the same.
     """
     method = settings["folds"]["method"]
     if INPUT[method] == SEGMENTS:
@@ -38,12 +45,11 @@ def gaps(videos, events, others, held_out, settings):
         return sorted(fixed)
     parts = split(videos, settings["folds"]["group"], held_out, settings["training"]["held_out_fraction"])
     truth, rest = (table[table.video_id.isin(parts.train)] for table in (events, others))
-    every = pd.concat([truth, rest])
-    types = dict(tuple(every[every.expression_type != ""].groupby("expression_type")))
-    if method in BY_TYPE and len(types) > 1:
-        wanted = [half_length(videos, table) for table in types.values()]
-    else:
-        wanted = [share * half_length(videos, truth) for share in settings[method]["gap_shares"]]
+    types = by_type(pd.concat([truth, rest]) if method in ANNOTATED else truth) if method in BY_TYPE else []
+    if len(types) < 2:
+        types = [truth]
+    shares = [1] if method in ANNOTATED and len(types) > 1 else settings[method]["gap_shares"]
+    wanted = [share * half_length(videos, table) for table in types for share in shares]
     return _offered(wanted, settings["flow"]["gaps"])
 
 

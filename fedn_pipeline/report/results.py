@@ -1,5 +1,6 @@
 """Stage `results`: every fold of every experiment -> one table row each, and the paired differences to FEDN.
 
+With `run.by_type` a row for each ground truth: macro, micro, both; differences are of rows with the same one.
 Reads `EXPERIMENT/seedN/folds/NAME/{detections.csv, threshold.json, fold.json}`; refuses folds that do not cover the
 data set's videos exactly once, so that a stale or missing fold can never hide in an average.
 """
@@ -12,7 +13,8 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from fedn_pipeline.dataset.tables import read_detections
+from fedn_pipeline.dataset import expression_types
+from fedn_pipeline.dataset.tables import ground_truth, read_detections
 from fedn_pipeline.evaluation.bootstrap import difference, draw_scores, summary
 from fedn_pipeline.files import InputError, read_json, write_csv
 from fedn_pipeline.peers import habits
@@ -118,13 +120,12 @@ def _row(experiment, metrics, videos):
     }
 
 
-def run(dataset, videos, events, folder, stem, settings, not_run=None):
-    """Write `stem.csv`, `.md`, `.tex` and `stem_differences.csv`. `settings`: sections run, dataset, evaluation.
+def _rows(folder, names, not_run, videos, events, settings):
+    """`(rows, differences)` of the experiments `names` with one ground truth, `events`; the folds lie in `folder`.
 
-    `not_run`: experiments without folds, by name, and why ("weights missing"): a row that says so and has no metric.
+    Without folds are those in `not_run`, {experiment: why}. Each is a dictionary, without what names the ground truth.
     """
-    names, seeds, evaluation = settings["run"]["experiments"], settings["run"]["seeds"], settings["evaluation"]
-    not_run = not_run or {}
+    seeds, evaluation = settings["run"]["seeds"], settings["evaluation"]
     done = {name: read_experiment(folder, name, seeds, videos) for name in names if name not in not_run}
     tested = {name: frozenset(experiment.tested) for name, experiment in done.items()}
 
@@ -137,15 +138,14 @@ def run(dataset, videos, events, folder, stem, settings, not_run=None):
     def with_intervals(scores, ids):
         return summary(of_videos(ids, videos)[0], scores, evaluation)
 
-    shared = {"dataset": dataset, "labels": settings["dataset"]["labels"], "source": "ours"}
     rows, differences = [], []
     for name in names:
         if name in not_run:
-            rows.append({**shared, "method": name, "weights": not_run[name]})
+            rows.append({"method": name, "weights": not_run[name]})
             continue
         row = _row(done[name], with_intervals(scores(name, tested[name]), tested[name]), videos)
         own = _own(done[name], of_videos(tested[name], events)[0], evaluation["iou"])
-        rows.append({**shared, "method": name, "seeds": " ".join(map(str, seeds)), **row, **own})
+        rows.append({"method": name, "seeds": " ".join(map(str, seeds)), **row, **own})
     first = reference(list(done)) if done else None
     for other in [name for name in done if name != first]:
         both = tested[first] & tested[other]  # all videos, unless one of them is a plain split
@@ -153,6 +153,26 @@ def run(dataset, videos, events, folder, stem, settings, not_run=None):
         differences += [
             {"method": first, "minus": other, "metric": metric, **value._asdict()} for metric, value in paired.items()
         ]
-    differences = pd.DataFrame(differences, columns=["method", "minus", "metric", "value", "low", "high"])
+    return rows, differences
+
+
+def run(dataset, videos, events, folder, stem, settings, not_run=None):
+    """Write `stem.csv`, `.md`, `.tex` and `stem_differences.csv`. `settings`: sections run, dataset, evaluation.
+
+    `events`: all of the label set. `folder` holds the folds of the data set's own expression types; those of the others
+    (run.by_type) lie beside it. `not_run`: experiments without folds, and why ("weights missing"): a row that says so
+    and has no metric; its name has the ending of the folder behind it: `fedn.micro`.
+    """
+    not_run, rows, differences = not_run or {}, [], []
+    shared = {"dataset": dataset, "labels": settings["dataset"]["labels"], "source": "ours"}
+    for ending, types in expression_types.axis(settings).items():
+        names = settings["run"]["experiments"]
+        without = {name: not_run[name + ending] for name in names if name + ending in not_run}
+        truth, beside = ground_truth(events, types)[0], folder.with_name(folder.name + ending) if ending else folder
+        kind = {"expression_types": expression_types.words(types)}
+        its_rows, its_differences = _rows(beside, names, without, videos, truth, settings)
+        rows += [{**shared, **kind, **row} for row in its_rows]
+        differences += [{**kind, **row} for row in its_differences]
+    differences = pd.DataFrame(differences, columns=table.DIFFERENCES)
     table.write(table.results_table(rows), stem, differences)
     write_csv(stem.with_name(f"{stem.name}_differences.csv"), differences)

@@ -271,6 +271,7 @@ def all_of(content):
         page.Section("run", "What was run", what_was_run(content)),
         page.Section("labels", "Labels", table(content, "labels")),
         page.Section("performance", "Performance", performance(content)),
+        page.Section("by_type", "By expression type", table(content, "by_type")),
         page.Section("costs", "Ranking and cost", ranked),
         page.Section("comparison", "Methods compared", comparing),
         page.Section("ablation", "Ablation", table(content, "ablation")),

@@ -6,6 +6,7 @@ detections by the same evaluation code. Writes `tables/`, `figures/`, `timelines
 
 import pandas as pd
 
+from fedn_pipeline.dataset import expression_types
 from fedn_pipeline.dataset.tables import ground_truth, read_events
 from fedn_pipeline.files import InputError, checked, write_text
 from fedn_pipeline.report import claims, figures, methods, page, published, running_costs, sections, tables
@@ -37,13 +38,19 @@ def _tables(inputs, results, differences, everything, every_event, settings):
     return {table.name: table for table in found if table}
 
 
+def _read(stem, types):
+    """The results table and its differences: `(all rows of both, those of the data set's own expression types)`."""
+    every = [pd.read_csv(checked(f"{stem}{end}.csv")) for end in ("", "_differences")]
+    return every, [table[table.expression_types == expression_types.words(types)] for table in every]
+
+
 def run(inputs, videos, events, others, out, settings):
     """Write the whole report into the folder `out`.
 
     `events` is the ground truth, `others` all further events of the label set; `settings`: the data set's, all
     sections. Raises InputError for missing or doubled folds.
     """
-    results, differences = (pd.read_csv(checked(f"{inputs.table}{end}.csv")) for end in ("", "_differences"))
+    of_all_types, (results, differences) = _read(inputs.table, settings["dataset"]["expression_types"])
     every_event, chosen = read_events(inputs.events, videos), figures.chosen_videos(videos, settings["report"])
     everything = methods.read(inputs, videos, settings)
     done = [method for method in everything if method.experiment]
@@ -52,6 +59,8 @@ def run(inputs, videos, events, others, out, settings):
     first = reference([method.name for method in done])
     done.sort(key=lambda method: method.name != first)  # it is drawn first and heavier
     found = _tables(inputs, results, differences, everything, every_event, settings)
+    if settings["run"]["by_type"]:
+        found["by_type"] = tables.by_type(*of_all_types)
     for name in ("tables", "figures", "timelines"):
         (out / name).mkdir(parents=True, exist_ok=True)  # the workflow expects each, also where nothing is drawn
     for table in found.values():

@@ -14,7 +14,8 @@ from fedn_pipeline.evaluation.metrics import COUNTS, METRICS
 
 IDENTITY = ("dataset", "labels", "method", "source")
 OWN = "own_spotting_f1"  # a peer's F1 by its own published protocol, which `own_protocol` names
-FURTHER = ("own_protocol", "left_out", "weights", "protocol", "seeds", "omitted_videos")
+TYPES = "expression_types"  # what is ground truth of a row: macro, micro, macro+micro
+FURTHER = (TYPES, "own_protocol", "left_out", "weights", "protocol", "seeds", "omitted_videos")
 DASH = "–"
 SCORES = {  # column: heading, factor, decimals
     "tp": ("TP", 1, 0),
@@ -45,6 +46,7 @@ DEMO_NOTE = (
 )
 WORDS_OF_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX = str.maketrans({mark: f"\\{mark}" for mark in "&%$#_{}"} | WORDS_OF_LATEX)
+DIFFERENCES = ["method", "minus", TYPES, "metric", "value", "low", "high"]
 COMPARED = ("spotting_f1", "spotting_map", "detection_map", "strs")
 
 
@@ -76,7 +78,7 @@ def results_table(rows):
 def write(table, stem, differences=None):
     """`{stem}.csv` (fractions), `{stem}.md` and `{stem}.tex` (printed forms) from `results_table`'s table.
 
-    `differences`: columns method, minus, metric, value, low, high; appended to the Markdown form.
+    `differences`: columns DIFFERENCES; appended to the Markdown form.
     """
     files.write_csv(f"{stem}.csv", table)
     files.write_text(f"{stem}.md", markdown(table, differences))
@@ -87,6 +89,8 @@ def scores(table, names=tuple(SCORES)):
     """The table's columns `names` as people read them: text cells, method first, intervals in brackets."""
     rows = table.to_dict("records")
     cells = {"Method": [str(row["method"]) for row in rows]}
+    if table[TYPES].nunique() > 1:
+        cells[heading(TYPES)] = [DASH if _missing(row[TYPES]) else row[TYPES] for row in rows]
     if any(_left_out(row) for row in rows):
         cells["Videos left out"] = [str(len(_left_out(row))) for row in rows]
     peers = any(not _missing(row.get(OWN)) for row in rows)
@@ -97,23 +101,25 @@ def scores(table, names=tuple(SCORES)):
     return pd.DataFrame(cells, dtype=object)
 
 
+def heading(column):
+    """A column of text as people read it."""
+    return column.replace("_", " ").capitalize()
+
+
 def provenance(table):
     """Where each row comes from: its data, source, weights, protocol and seeds; empty columns are left out."""
     names = ["method", *(name for name in (*IDENTITY, *FURTHER) if name != "method")]
-    cells = {
-        name.replace("_", " ").capitalize(): [DASH if _missing(value) else str(value) for value in table[name]]
-        for name in names
-    }
+    cells = {heading(name): [DASH if _missing(value) else str(value) for value in table[name]] for name in names}
     text = pd.DataFrame(cells, dtype=object)
     return text.loc[:, (text != DASH).any(axis=0).to_numpy()] if len(text) else text
 
 
 def compared(differences):
     """Paired differences as text; an interval that excludes 0 is marked with a star."""
-    rows = []
-    for (method, minus), part in differences.groupby(["method", "minus"], sort=False):
+    rows, several = [], differences[TYPES].nunique() > 1
+    for (method, minus, types), part in differences.groupby(["method", "minus", TYPES], sort=False):
         found = part.set_index("metric").to_dict("index")
-        row = {"Difference": f"{method} - {minus}"}
+        row = {"Difference": f"{method} - {minus}", **({heading(TYPES): types} if several else {})}
         for name in COMPARED:
             value, low, high = (found[name][part] for part in ("value", "low", "high"))
             sure = not _missing(low) and (low > 0 or high < 0)

@@ -36,13 +36,26 @@ def emotions_of_fold(events, parts, label):
     return found
 
 
+def _counted(events, recognition):
+    return events[events.emotion != ""] if recognition else events
+
+
+def taught(recognition):
+    """What a fold learns from, in words; `recognition`: only what has a name counts."""
+    return "expression that names an emotion" if recognition else "expression"
+
+
+def teaches(events, parts, recognition):
+    """Whether the videos that give the gradient show something to learn."""
+    return bool(_counted(events, recognition).video_id.isin(parts.train).any())
+
+
 def check_positives(events, parts, label, recognition):
     """Raise InputError if the videos that give the gradient show nothing to learn; `recognition`: only what has a name
     counts. Cheap: the workflow asks for every fold before anything is computed."""
-    counted = events[events.emotion != ""] if recognition else events
-    if counted.video_id.isin(parts.train).any():
+    if teaches(events, parts, recognition):
         return
-    what = "expression that names an emotion" if recognition else "expression"
+    counted, what = _counted(events, recognition), taught(recognition)
     shown = f"{' '.join(parts.train[:3])}{' ...' if len(parts.train) > 3 else ''}"
     elsewhere = int(counted.video_id.isin(parts.held_out).sum())
     raise InputError(

@@ -1,6 +1,7 @@
 """MDMD on planted motion: what comes and goes is an expression, what goes on is none."""
 
 import numpy as np
+import pandas as pd
 import planted_motion as planted
 import pytest
 
@@ -56,6 +57,25 @@ def test_k_comes_from_the_training_subjects_alone(flow):
     alike = spotter(flow, *planted.tables()).spot("v2")[0]
     assert np.array_equal(spotter(flow, *planted.tables((32, 32, 90))).spot("v2")[0], alike)
     assert not np.array_equal(spotter(flow, *planted.tables((32, 64, 32))).spot("v2")[0], alike)
+
+
+def test_each_type_has_its_own_k_and_both_are_joined(flow, tmp_path):
+    """Macro-expressions 32 steps long and micro-expressions of 8, which alone are found with micro as ground truth."""
+    short = planted.write(tmp_path / "gap4.h5", dict.fromkeys(planted.VIDEOS, planted.expressions()), 4, noise=0.02)
+    videos, macro = planted.tables()
+    micro = planted.tables((8,) * 3, "micro")[1]
+    both = mdmd.fit(
+        planted.task("mdmd", SETTINGS, videos, pd.concat([macro, micro])), Inputs(motion={4: short, GAP: flow})
+    )
+    alone = mdmd.fit(planted.task("mdmd", SETTINGS, videos, micro, macro), Inputs(motion={4: short}))
+    long, brief = spotter(flow, videos, macro).spot("v0"), alone.spot("v0")
+    for joined, one, other in zip(both.spot("v0"), long, brief, strict=True):
+        assert np.array_equal(joined, np.concatenate([one, other]))
+    inner = slice(1, -1)  # the first and the last may end with the video
+    assert set(np.diff(long[0][inner])[:, 0]) == {33} and set(np.diff(brief[0][inner])[:, 0]) == {9}
+    assert (both.words, alone.words) == tuple(
+        f"no training; k {k} steps from the training subjects" for k in ("16 and 4", "4")
+    )
 
 
 def test_a_steady_translation_is_no_expression(tmp_path):

@@ -64,6 +64,16 @@ def test_two_streams_where_one_type_is_annotated():
     assert gaps("mtsn", tables([32] * 5, ""), gap_shares=[1.0, 0.25]) == [4, 16]
 
 
+def test_one_gap_for_each_type_of_ground_truth():
+    """A micro-expression that is no ground truth has none; one without a type is a macro-expression."""
+    (videos, macro), (_, micro) = tables([48] * 5), tables([8] * 5, "micro")
+    assert gaps("mdmd", (videos, pd.concat([macro, micro]))) == [4, 24]
+    assert gaps("mdmd", (videos, macro), micro) == [24] and gaps("mdmd", (videos, micro), macro) == [4]
+    unnamed = tables([48] * 5, "")[1]
+    assert gaps("mdmd", (videos, pd.concat([unnamed, micro]))) == [4, 24]
+    assert gaps("mdmd", (videos, pd.concat([unnamed, macro]))) == [24]
+
+
 def test_two_streams_have_half_the_length_of_each_annotated_type():
     """Whichever of the two is ground truth, or both."""
     (videos, macro), (_, micro) = tables([48] * 5), tables([8] * 5, "micro")

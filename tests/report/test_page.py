@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -76,11 +77,11 @@ def data(tmp_path_factory):
     return folder
 
 
-def make(data, out, **further):
+def make(data, out, not_run=(), **further):
     """Run the commands `results` and `report`; the page's text."""
     settings = ["--settings", json.dumps(SETTINGS | further)]
     tables = ["--videos", str(data / "videos.csv"), "--events", str(data / "events.csv"), "--dataset", "x"]
-    folds = ["--folder", str(data / "folds"), "--not-run", "i3d", "weights missing"]
+    folds = ["--folder", str(data / "folds"), "--not-run", "i3d", "weights missing", *not_run]
     assert cli.main(["results", *tables, *folds, "--out", str(out / "x_table"), *settings]) == 0
     places = ["--faces", str(data), "--table", str(out / "x_table"), "--benchmarks", str(data / "benchmarks")]
     assert cli.main(["report", *tables, *folds, *places, "--out", str(out / "report"), *settings]) == 0
@@ -146,7 +147,8 @@ def test_claims_and_costs_reach_the_tables(made):
     assert ablation.gflop["i3d"] > 0 and np.isnan(ablation.tp["i3d"]) and np.isnan(ablation.fold_s["i3d"])
     table = pd.read_csv(out / "x_table.csv").set_index("method")
     assert table.loc["i3d"].dropna().to_dict() == {
-        "dataset": "x", "labels": "annotated", "source": "ours", "weights": "weights missing"
+        "dataset": "x", "labels": "annotated", "source": "ours", "weights": "weights missing",
+        "expression_types": "macro",
     }  # fmt: skip
     assert set(pd.read_csv(out / "x_table_differences.csv").method) == {"fedn"}  # though it is not the first
 
@@ -216,3 +218,27 @@ def test_a_missing_fold_is_named(data, tmp_path, capsys):
 def test_cells_are_escaped_and_intervals_stand_below():
     text = page.table(pd.DataFrame({"Method": ["a<b", "fedn"], "F1": ["1.0 [0.5, 2.0] *", "–"]}), linked=["fedn"])
     assert "a&lt;b" in text and '1.0 *<span class="ci">[0.5, 2.0]</span>' in text and 'href="#run-fedn"' in text
+
+
+def test_a_section_of_all_ground_truths_and_the_rest_of_the_page_as_without(made, data, tmp_path):
+    """Folds with macro, and with both; none with micro-expressions alone, of which the page says why."""
+    shutil.copytree(data, tmp_path / "data")
+    shutil.copytree(data / "folds/iou_loss", tmp_path / "data/folds.both/fedn")  # other detections than macro's
+    for name in ("iou_loss", "chance"):
+        shutil.copytree(data / f"folds/{name}", tmp_path / f"data/folds.both/{name}")
+    why = "no micro-expression annotated"
+    not_run = [word for name in EXPERIMENTS for word in ("--not-run", f"{name}.micro", why)]
+    not_run += ["--not-run", "i3d.both", "weights missing"]
+    text = make(tmp_path / "data", tmp_path / "out", not_run, run={"experiments": EXPERIMENTS, "by_type": True})
+    tables = tmp_path / "out/report/tables"
+    found = pd.read_csv(tables / "by_type.csv").set_index(["expression_types", "method"])
+    assert list(found.index) == [(types, name) for types in ("macro", "micro", "macro+micro") for name in EXPERIMENTS]
+    assert found.spotting_f1["macro", "fedn"] > found.spotting_f1["macro+micro", "fedn"]
+    assert found.loc["micro"].spotting_f1.isna().all() and (found.loc["micro"].weights == why).all()
+    paired = pd.read_csv(tables / "by_type_differences.csv")
+    assert set(paired.expression_types) == {"macro", "macro+micro"} and set(paired.method) == {"fedn"}
+    assert '<section id="by_type"><h2>By expression type</h2>' in text and f"not run: {why}" in text
+    before, others = made[0] / "report/tables", {path.name for path in tables.iterdir() if "by_type" not in path.name}
+    assert {path.name for path in before.iterdir()} == others
+    for name in others:
+        assert (tables / name).read_bytes() == (before / name).read_bytes(), name

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from fedn_pipeline.report import claims, tables
-from fedn_pipeline.report.table import results_table
+from fedn_pipeline.report.table import DIFFERENCES, results_table
 
 METRICS = {"tp": 50.0, "n_predictions": 80.0, "n_ground_truth": 72.0, "spotting_f1": (0.6, 0.5, 0.7)}
 IDENTITY = {"dataset": "casme2", "labels": "annotated", "source": "ours", "seeds": "0"}
@@ -18,11 +18,11 @@ RESULTS = results_table([
 def differences(**intervals):
     """FEDN minus each other in every metric that is compared, the same interval for all."""
     rows = [
-        ("fedn", other, metric, (low + high) / 2, low, high)
+        ("fedn", other, "macro", metric, (low + high) / 2, low, high)
         for other, (low, high) in intervals.items()
         for metric in ("spotting_f1", "spotting_map", "detection_map", "strs")
     ]
-    return pd.DataFrame(rows, columns=["method", "minus", "metric", "value", "low", "high"])
+    return pd.DataFrame(rows, columns=DIFFERENCES)
 
 
 def verdicts(compared):

@@ -15,7 +15,13 @@ VIDEOS = pd.DataFrame({
     "video_id": ["a", "b"], "subject": ["p", "q"], "source": "", "kind": "video", "n_frames": 100, "fps": 30.0,
     "width": 1, "height": 1,
 })  # fmt: skip
-EVENTS = pd.DataFrame({"video_id": ["a", "b"], "onset": [10, 50], "offset": [19, 69], "emotion": ["anger", "disgust"]})
+EVENTS = pd.DataFrame({
+    "video_id": ["a", "b"], "onset": [10, 50], "offset": [19, 69], "emotion": ["anger", "disgust"],
+    "expression_type": ["macro", ""],
+})  # fmt: skip
+MICRO = pd.DataFrame(
+    {"video_id": ["b"], "onset": [80], "offset": [85], "emotion": ["anger"], "expression_type": "micro"}
+)
 COLUMNS = ["video_id", "onset", "offset", "confidence", "emotion", "kept"]
 
 
@@ -160,6 +166,62 @@ def test_an_experiment_that_could_not_run_is_an_empty_row_and_fedn_is_the_refere
     results.run("set", VIDEOS, EVENTS, tmp_path, tmp_path / "set_table", settings, {"i3d": "weights missing"})
     table = pd.read_csv(tmp_path / "set_table.csv").set_index("method")
     assert list(table.index) == run["experiments"] and table.loc["i3d", "weights"] == "weights missing"
-    assert table.loc["i3d"].drop(["dataset", "labels", "source", "weights"]).isna().all()
+    assert table.loc["i3d"].drop(["dataset", "labels", "source", "weights", "expression_types"]).isna().all()
     differences = pd.read_csv(tmp_path / "set_table_differences.csv")
     assert set(differences.method) == {"fedn"} and set(differences.minus) == {"other"}
+
+
+def by_type(folder, names=("fedn", "peer"), not_run=None, **dataset):
+    """Table and differences of folds in `folder/annotated`, `folder/annotated.micro` ..., with MICRO annotated too."""
+    run = {"experiments": list(names), "by_type": True}
+    settings = config.validate({"run": run, "dataset": dataset, "evaluation": {"bootstrap_draws": 20}})
+    every = pd.concat([EVENTS, MICRO], ignore_index=True)
+    results.run("set", VIDEOS, every, folder / "annotated", folder / "set_table", settings, not_run)
+    return [pd.read_csv(folder / f"set_table{end}.csv", keep_default_na=False) for end in ("", "_differences")]
+
+
+def test_a_row_for_each_ground_truth_and_differences_within_each(tmp_path):
+    """The macro-expressions' folds find those alone, the micro-expressions' the other one, those of both all."""
+    macro, micro = [("b", 50, 69, 0.9, "disgust", 1)], [("b", 80, 85, 0.8, "anger", 1)]
+    for folder, found in (("annotated", macro), ("annotated.micro", micro), ("annotated.both", macro + micro)):
+        for name in ("fedn", "peer"):  # the peer misses what lies in a
+            first = [("a", 10, 19, 0.9, "anger", 1)] if name == "fedn" and folder != "annotated.micro" else []
+            fold(tmp_path / folder / name, "p", ["a"], first)
+            fold(tmp_path / folder / name, "q", ["b"], found)
+    table, differences = by_type(tmp_path)
+    assert table.expression_types.tolist() == ["macro"] * 2 + ["micro"] * 2 + ["macro+micro"] * 2
+    assert table.method.tolist() == ["fedn", "peer"] * 3
+    # An expression without a type (that of b) counts for both.
+    assert table.n_ground_truth.astype(float).tolist() == [2, 2, 2, 2, 3, 3]
+    assert table.tp.astype(float).tolist() == [2, 1, 1, 1, 3, 2]
+    paired = differences[differences.metric == "spotting_f1"].set_index("expression_types").value.astype(float)
+    assert paired.to_dict() == pytest.approx({"macro": 1 / 3, "micro": 0, "macro+micro": 1 / 5}, abs=1e-6)
+    assert set(differences.method) == {"fedn"} and set(differences.minus) == {"peer"}
+    lines = (tmp_path / "set_table.md").read_text().splitlines()
+    assert [cell.strip() for cell in lines[0].split("|")[1:3]] == ["Method", "Expression types"]
+    paired = [line for line in lines if line.startswith("| fedn - peer")]
+    assert [line.split("|")[2].strip() for line in paired] == ["macro", "micro", "macro+micro"]
+
+
+def test_the_data_sets_own_types_have_the_folder_of_the_label_set(tmp_path):
+    for folder, types in (("annotated", "both"), ("annotated.macro", "macro"), ("annotated.micro", "micro")):
+        fold(tmp_path / folder / "fedn", "p", ["a"], [], protocol=types)
+        fold(tmp_path / folder / "fedn", "q", ["b"], [], protocol=types)
+    table, _ = by_type(tmp_path, names=["fedn"], expression_types=["micro", "macro"])
+    assert table.expression_types.tolist() == ["macro", "micro", "macro+micro"]
+    assert [text.split(": ")[1].split(",")[0] for text in table.protocol] == ["macro", "micro", "both"]
+
+
+def test_a_ground_truth_that_cannot_be_learnt_is_a_row_with_its_reason(tmp_path):
+    """Micro-expressions alone lack training folds here; without FEDN's, others are compared with the first."""
+    for folder in ("annotated", "annotated.both"):
+        for name in ("fedn", "peer"):
+            fold(tmp_path / folder / name, "p", ["a"], [("a", 10, 19, 0.9, "anger", 1)])
+            fold(tmp_path / folder / name, "q", ["b"], [])
+    why = "without p: no expression to train on"
+    table, differences = by_type(tmp_path, not_run={"fedn.micro": why, "peer.micro": why})
+    rows = table[table.expression_types == "micro"].set_index("method")
+    assert rows.weights.tolist() == [why] * 2 and (rows.spotting_f1 == "").all() and (rows.tp == "").all()
+    assert (table[table.expression_types != "micro"].tp.astype(float) == 1).all()
+    assert set(differences.expression_types) == {"macro", "macro+micro"}
+    assert why in (tmp_path / "set_table.md").read_text()

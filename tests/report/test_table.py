@@ -76,9 +76,9 @@ def test_markdown_is_aligned_and_escaped(table, tmp_path):
 
 def test_differences_whose_interval_excludes_zero_are_starred(table):
     values = {"spotting_f1": (0.2, 0.1, 0.3), "spotting_map": (0.1, -0.1, 0.3), "detection_map": (-0.1, -0.2, -0.01)}
-    rows = [("fedn", "classic", name, *value) for name, value in values.items()]
-    rows.append(("fedn", "classic", "strs", None, None, None))
-    differences = pd.DataFrame(rows, columns=["method", "minus", "metric", "value", "low", "high"])
+    rows = [("fedn", "classic", "macro", name, *value) for name, value in values.items()]
+    rows.append(("fedn", "classic", "macro", "strs", None, None, None))
+    differences = pd.DataFrame(rows, columns=report.DIFFERENCES)
     text = report.compared(differences).iloc[0]
     assert text["Difference"] == "fedn - classic" and text["Spotting F1"] == "20.0 [10.0, 30.0] *"
     assert text["Spotting mAP"] == "100.0 [-100.0, 300.0]" and text["Detection mAP"].endswith("*")

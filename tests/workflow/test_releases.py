@@ -5,6 +5,7 @@ person is split into videos with labels and videos without.
 """
 
 import json
+import os
 import shutil
 
 import miniature
@@ -18,6 +19,7 @@ from safetensors.torch import load_file
 from workflow.project import copied, planned, run, snakemake
 
 from fedn_pipeline import cli
+from fedn_pipeline.files import checksum_path, write_csv
 
 QUICK = ("--configfile", "config/quick.yaml", "--")  # through every stage, no meaningful numbers
 # Parameters of each peer that needs no weights of the user's, where macro-expressions alone are ground truth.
@@ -147,6 +149,50 @@ def test_casme3_on_a_users_checkpoint(casme2, project):
 def test_every_peer_on_casme3(casme2, project):
     """One of its subjects has no labels: where it chooses the threshold, nothing can be chosen, and the row stands."""
     check_peers(project[0], "casme3", project[1]["casme3"])
+
+
+BY_TYPE = ("--config", "run={by_type: true, experiments: [mdmd, auwgcn, classic]}", "--")
+
+
+def test_macro_micro_and_both_are_rows_of_one_table(casme2):
+    folder, planted = casme2
+    kept = folder / "results/casme2/annotated/classic/seed0/folds/s15/detections.csv"
+    before = kept.stat().st_mtime_ns
+    output = snakemake(folder, *QUICK[:2], *BY_TYPE, "results/casme2_table.csv")
+    assert kept.stat().st_mtime_ns == before and "rule faces:" not in output and "rule features:" not in output
+    table = pd.read_csv(folder / "results/casme2_table.csv")
+    assert table.method.tolist() == ["mdmd", "auwgcn", "classic"] * 3
+    labelled = planted.events[planted.events.label_set == "annotated"]
+    counts = labelled.expression_type.value_counts().to_dict() | {"macro+micro": len(labelled)}
+    assert dict(zip(table.expression_types, table.n_ground_truth, strict=True)) == counts and counts["micro"] > 0
+    assert table.spotting_f1.notna().all() and table[table.method != "classic"].own_spotting_f1.notna().all()
+    folders = {path.name: {below.name for below in path.iterdir()} for path in folder.glob("results/casme2/annotated*")}
+    rows = {"mdmd", "auwgcn", "classic"}
+    assert folders["annotated"] >= rows and folders["annotated.micro"] == folders["annotated.both"] == rows
+    differences = pd.read_csv(folder / "results/casme2_table_differences.csv")
+    assert set(differences.expression_types) == set(counts) and set(differences.method) == {"mdmd"}
+    # k is half the mean length of what is ground truth in the fold: of each type where both are.
+    protocol = table[table.method == "mdmd"].set_index("expression_types").protocol
+    k = protocol.str.findall(r"k (\d+(?: and \d+)?) steps").map(set)
+    assert k["micro"] == {"4"} and "4" not in k["macro"] and k["macro+micro"] == {f"{n} and 4" for n in k["macro"]}
+
+
+def test_a_fold_without_the_type_is_a_row_with_its_reason(casme2):
+    """Only the first subject shows micro-expressions: the fold that tests it has none to train on."""
+    folder, _ = casme2
+    path = folder / "data/casme2/events.csv"
+    before, when = {part: part.read_bytes() for part in (path, checksum_path(path))}, path.stat()
+    videos = pd.read_csv(folder / "data/casme2/videos.csv")
+    events = pd.read_csv(path, keep_default_na=False)
+    first = events.video_id.isin(videos.video_id[videos.subject == "s15"])
+    write_csv(path, events.assign(expression_type=events.expression_type.where(first, "macro")), float_format=None)
+    output = snakemake(folder, *QUICK[:2], "--dry-run", "-p", *BY_TYPE, "results/casme2_table.csv")
+    for part, content in before.items():
+        part.write_bytes(content)
+        os.utime(part, ns=(when.st_atime_ns, when.st_mtime_ns))
+    assert output.count("--not-run") == 2
+    for name in ("mdmd", "auwgcn"):  # `classic` has nothing to train
+        assert f"--not-run {name}.micro 'without s15: no expression to train on'" in output
 
 
 def test_edited_annotations_are_read_again_but_nothing_is_embedded_again(casme2):

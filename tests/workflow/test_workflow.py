@@ -179,3 +179,17 @@ def test_a_data_set_for_spotting_alone_has_the_rows_that_can_run(project):
     assert {"fedn", "without_both", "coupled_head", "multi_rate"} <= trained
     assert not trained & {"confidence_branch", "str", "fedn+cefl", "without_recognition", "without_recognition+str"}
     assert "the same as fedn" in output and "no emotions to learn" in output
+
+
+def test_a_type_that_nobody_annotated_is_a_row_with_its_reason(project):
+    """The demo shows macro-expressions: rows with micro-expressions, or both, say that there are none."""
+    snakemake(project, TABLE, "--config", "run={by_type: true, experiments: [chance, classic]}")
+    table = pd.read_csv(project / TABLE).set_index(["expression_types", "method"])
+    assert table.index.tolist() == [(t, m) for t in ("macro", "micro", "macro+micro") for m in ("chance", "classic")]
+    assert (table.loc["macro"].n_ground_truth == 12).all()
+    for types in ("micro", "macro+micro"):
+        assert (table.loc[types].weights == "no micro-expression annotated").all()
+        assert table.loc[types].n_predictions.isna().all()
+    assert not list((project / "results/demo_smallest").glob("annotated.*"))
+    done = run(project, TABLE, "--dry-run", "--config", "dataset={expression_types: [micro]}")  # as before: an error
+    assert done.returncode != 0 and "no expression that names an emotion" in done.stdout + done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fedn_pipeline import config as configuration
 from fedn_pipeline import sources
-from fedn_pipeline.dataset import search
+from fedn_pipeline.dataset import expression_types, search
 from fedn_pipeline.cascades.gap import gap_of
 from fedn_pipeline.dataset.tables import SAFE_NAME, ground_truth, of_label_set, read_events, read_videos
 from fedn_pipeline.files import InputError
@@ -63,8 +63,14 @@ BY_EXPERIMENT = (
 
 
 @cache
-def resolved(dataset, experiment=None):
-    """All settings of a data set (and experiment); `snakemake --config` wins."""
+def resolved(dataset, experiment=None, labels=None):
+    """All settings of a data set (and experiment); `snakemake --config` wins.
+
+    `labels`: the wildcard, which names a ground truth of its own (`annotated.micro`); None: the data set's.
+    """
+    if labels is not None:
+        every = resolved(dataset, experiment)
+        return {**every, "dataset": expression_types.named(labels, every["dataset"])}
     every = configuration.resolve(CONFIG, dataset, experiment, config)
     if experiment is None:
         return every
@@ -87,14 +93,14 @@ def settings(*places, experiment=lambda wildcards: wildcards.get("experiment")):
     """
 
     @cache
-    def of(dataset, experiment):
-        every, chosen = resolved(dataset, experiment), {}
+    def of(dataset, experiment, labels):
+        every, chosen = resolved(dataset, experiment, labels), {}
         for place in places:
             section, _, key = place.partition(".")
             chosen.setdefault(section, {}).update({key: every[section][key]} if key else every[section])
         return json.dumps(chosen, sort_keys=True)
 
-    return lambda wildcards: of(wildcards.dataset, experiment(wildcards))
+    return lambda wildcards: of(wildcards.dataset, experiment(wildcards), wildcards.get("labels"))
 
 
 @cache
@@ -131,36 +137,58 @@ def events(dataset):
 
 
 @cache
+def truth(dataset, labels):
+    """`(ground truth, other events)` of the folds in a folder named `labels`."""
+    section = resolved(dataset, labels=labels)["dataset"]
+    try:
+        return ground_truth(of_label_set(events(dataset), section["labels"], "events.csv"), section["expression_types"])
+    except InputError as error:
+        raise WorkflowError(f"data/{dataset}/{error}") from error
+
+
+@cache
 def groups(dataset, experiment):
     """The folds of an experiment: the held-out values of its group column."""
     check_emotions(dataset, experiment)
     every = resolved(dataset, experiment)
     folds = every["folds"]
-    section = every["dataset"]
+    checked = folds["method"] not in REFERENCES and not every["run"]["by_type"]  # else `unlearnable` makes a row of it
     return _groups(
         dataset,
         folds["group"],
         tuple(folds["held_out"] or ()),
         every["training"]["held_out_fraction"],
-        (section["labels"], tuple(section["expression_types"])) if folds["method"] not in REFERENCES else None,
+        label_set(dataset) if checked else None,
         recognises(every),
     )
 
 
 @cache  # experiments share it
-def _groups(dataset, group, held_out, fraction, truth, recognition):
-    """The groups, each of which leaves something to train on: `truth` is (labels, types), None for a reference."""
+def _groups(dataset, group, held_out, fraction, labels, recognition):
+    """The groups, each of which leaves something of the ground truth `labels` to train on (None: whether or not)."""
     try:
         names = split.check(videos(dataset), {"group": group, "held_out": list(held_out)}, fraction)
-        if truth:
-            labels, types = truth
-            chosen, _ = ground_truth(of_label_set(events(dataset), labels, "events.csv"), types)
-            for name in names:
-                parts = split.split(videos(dataset), group, name, fraction)
-                classes.check_positives(chosen, parts, f"without {name}", recognition)
+        for name in names if labels else []:
+            parts = split.split(videos(dataset), group, name, fraction)
+            classes.check_positives(truth(dataset, labels)[0], parts, f"without {name}", recognition)
         return names
     except InputError as error:
         raise WorkflowError(f"data/{dataset}/{error}") from error
+
+
+@cache
+def unlearnable(dataset, experiment, labels):
+    """Why a data set's events give an experiment nothing to train on with the ground truth `labels`; None if they do."""
+    every, chosen = resolved(dataset, experiment, labels), truth(dataset, labels)[0]
+    absent = sorted(set(every["dataset"]["expression_types"]) - set(chosen.expression_type))
+    if absent and labels != label_set(dataset):  # its own types may be left unnamed
+        return f"no {absent[0]}-expression annotated"
+    names = [] if every["folds"]["method"] in REFERENCES else groups(dataset, experiment)
+    for name in names:
+        parts = split.split(videos(dataset), every["folds"]["group"], name, every["training"]["held_out_fraction"])
+        if not classes.teaches(chosen, parts, recognises(every)):
+            return f"without {name}: no {classes.taught(recognises(every))} to train on"
+    return None
 
 
 def recognises(every):
@@ -336,10 +364,8 @@ def by_method(*methods):
 
 def _gap(wildcards, every):
     """The gap of the flow cache that a fold reads, by its training subjects' ground truth."""
-    dataset, section = wildcards.dataset, every["dataset"]
-    chosen = of_label_set(events(dataset), section["labels"], f"data/{dataset}/events.csv")
-    truth, _ = ground_truth(chosen, section["expression_types"])
-    return gap_of(videos(dataset), truth, wildcards.held_out, every)
+    known, _ = truth(wildcards.dataset, wildcards.labels)
+    return gap_of(videos(wildcards.dataset), known, wildcards.held_out, every)
 
 
 def cascade_sources(wildcards):
@@ -370,11 +396,8 @@ def cascade_arguments(wildcards, input):
 def _peer_motion(wildcards):
     """The flow or region caches that a peer's fold reads."""
     dataset, every = wildcards.dataset, resolved(wildcards.dataset, wildcards.experiment)
-    section, folder = every["dataset"], needs.INPUT[every["folds"]["method"]]
-    chosen = of_label_set(events(dataset), section["labels"], f"data/{dataset}/events.csv")
-    tables = ground_truth(chosen, section["expression_types"])
-    found = needs.gaps(videos(dataset), *tables, wildcards.held_out, every)
-    return [f"data/{dataset}/{folder}/gap{gap}.h5" for gap in found]
+    found = needs.gaps(videos(dataset), *truth(dataset, wildcards.labels), wildcards.held_out, every)
+    return [f"data/{dataset}/{needs.INPUT[every['folds']['method']]}/gap{gap}.h5" for gap in found]
 
 
 def peer_sources(wildcards):
@@ -405,11 +428,20 @@ def lacking(dataset, experiment):
     return lacking(dataset, own["cascade"]["spotter"]) if method == "cascade" else None
 
 
-def not_run(dataset):
-    """`{experiment: why}` of those that cannot run: they become empty rows that say so."""
-    every = resolved(dataset)
-    names = sorted({*every["run"]["experiments"], *every["report"]["experiments"]})
-    return {name: lacking(dataset, name) for name in names if lacking(dataset, name)}
+def not_run(dataset, experiments):
+    """`{experiment + ending: why}` of those that cannot run: they become empty rows that say so.
+
+    The ending (of expression_types.axis) says which ground truth: "" the data set's own, `.micro`.
+    """
+    every, found = resolved(dataset), {}
+    for ending in expression_types.axis(every):
+        for name in experiments:
+            why = lacking(dataset, name)
+            if not why and every["run"]["by_type"]:
+                why = unlearnable(dataset, name, label_set(dataset) + ending)
+            if why:
+                found[name + ending] = why
+    return found
 
 
 def fold_features(wildcards):

@@ -6,7 +6,7 @@ BUNDLE = (
     "bundle",
     "run",
     "dataset.reader",
-    "dataset.labels",
+    *TRUTH,
     "folds.group",
     "folds.held_out",
     "folds.method",

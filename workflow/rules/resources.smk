@@ -144,5 +144,6 @@ def faces_group(wildcards):
 
 
 def reference_group(wildcards):
-    dataset, experiment, seed, held_out = (wildcards[name] for name in ("dataset", "experiment", "seed", "held_out"))
-    return _part("reference", groups(dataset, experiment).index(held_out), dataset, experiment, seed)
+    dataset, experiment, held_out = (wildcards[name] for name in ("dataset", "experiment", "held_out"))
+    names = (wildcards[name] for name in ("dataset", "labels", "experiment", "seed"))
+    return _part("reference", groups(dataset, experiment).index(held_out), *names)

@@ -52,7 +52,7 @@ rule comparison:
         runtime=minutes(600),
     params:
         code=code("report/results.py"),
-        not_run=not_run_arguments,
+        not_run=lambda wildcards: not_run_arguments(wildcards, page_experiments(wildcards)),
         stem="results/{dataset}/report/table",
         folder=lambda wildcards: f"results/{wildcards.dataset}/{label_set(wildcards.dataset)}",
         settings=comparison_settings,
@@ -109,7 +109,7 @@ rule report:
         runtime=minutes(3600),
     params:
         code=code("report/stage.py"),
-        not_run=not_run_arguments,
+        not_run=lambda wildcards: not_run_arguments(wildcards, page_experiments(wildcards)),
         stem=lambda wildcards, input: Path(input.table).with_suffix(""),
         faces=lambda wildcards: f"data/{wildcards.dataset}",
         folder=lambda wildcards: f"results/{wildcards.dataset}/{label_set(wildcards.dataset)}",

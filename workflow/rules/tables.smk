@@ -10,18 +10,23 @@ def left_out():
     return [f"{folder}: {video}: {why}" for folder, video in places for why in summary.left_out(folder, video).values()]
 
 
-def not_run_arguments(wildcards):
-    return [word for pair in not_run(wildcards.dataset).items() for word in ("--not-run", *pair)]
+def not_run_arguments(wildcards, experiments=None):
+    """`--not-run` for each row that has no folds."""
+    found = not_run(wildcards.dataset, experiments or resolved(wildcards.dataset)["run"]["experiments"])
+    return [word for pair in found.items() for word in ("--not-run", *pair)]
 
 
 def every_fold(wildcards, experiments=None):
-    """detections.csv of every experiment, seed and held-out group."""
+    """detections.csv of every ground truth, experiment, seed and held-out group."""
     REQUESTED.add(wildcards.dataset)
     dataset, run = wildcards.dataset, resolved(wildcards.dataset)["run"]
+    experiments = experiments or run["experiments"]
+    without = not_run(dataset, experiments)
     return [
-        f"results/{dataset}/{label_set(dataset)}/{experiment}/seed{seed}/folds/{held_out}/detections.csv"
-        for experiment in experiments or run["experiments"]
-        if experiment not in not_run(dataset)
+        f"results/{dataset}/{label_set(dataset)}{ending}/{experiment}/seed{seed}/folds/{held_out}/detections.csv"
+        for ending in expression_types.axis(resolved(dataset))
+        for experiment in experiments
+        if experiment + ending not in without
         for seed in run["seeds"]
         for held_out in groups(dataset, experiment)
     ]
