@@ -18,9 +18,8 @@ from common import options, report
 from torchvision.models import resnet18
 from training_step import bare_steps, clock, made_up
 
-from fedn_pipeline import compute, config
+from fedn_pipeline import compute, config, cost
 from fedn_pipeline.features import backbone
-from fedn_pipeline.model import flops
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TARGETS = {  # of each claim's ratio; null where it is a finding
@@ -73,7 +72,7 @@ def backbone_rate(size, precision, compiled, side, device):
         with compute.autocast(precision, device):
             network(frames)
 
-    per_frame = flops.of_call(embed) / size.frames
+    per_frame = cost.flop(embed) / size.frames
     if compiled:
         network.compile(**size.compile)
     return size.frames / seconds(embed, size.calls, device), per_frame
@@ -84,7 +83,7 @@ def step_rate(size, settings, precision, form, compiled, device):
     training = settings["training"] | {"precision": precision, "batch_size": size.windows}
     chosen = settings | {"training": training, "model": settings["model"] | {"form": form}}
     network, step = bare_steps(chosen, *made_up(chosen, size.share, device), device)
-    per_step = flops.of_call(step)
+    per_step = cost.flop(step)
     if compiled:
         network.compile(**size.compile)
     if device.type == "cuda":

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from common import alternate, options, report
 
-from fedn_pipeline import compute, config
-from fedn_pipeline.model import fedn, flops, shared_segments
+from fedn_pipeline import compute, config, cost
+from fedn_pipeline.model import fedn, shared_segments
 from fedn_pipeline.training import data
 
 VIDEO = 3000  # frames: the mean of CAS(ME)^3
@@ -86,7 +86,7 @@ def main():
     for work, run in ((f"training step of {batch}", step), (f"inference, {len(test_index)} windows", predict)):
         for part in (segments, whole):
             calls = {form: lambda f=form, p=part, r=run: r(p, f) for form in networks}
-            count = {form: flops.of_call(call) / 2 for form, call in calls.items()}
+            count = {form: cost.flop(call) / 2 for form, call in calls.items()}
             for form in ("literal",) if quick else ("per_window", "literal"):
                 ours, other = alternate(calls["fast"], calls[form], 2 if quick else 5)
                 bound = count[form] / count["fast"]

@@ -101,6 +101,7 @@ def parser():
     network = sub.add_mutually_exclusive_group()
     network.add_argument("--weights", type=Path, metavar="FILE", help="they tell which network it is")
     network.add_argument("--blendshapes", action="store_true", help="the landmark model's own reading of the face")
+    network.add_argument("--motion", type=Path, metavar="H5", help="a merged flow or region cache, as features")
 
     sub = command("flow", "optical flow of crops a fixed gap apart, or merge parts into one cache")
     batch(sub)

@@ -86,10 +86,15 @@ def features(args, settings):
     if args.merge:
         cache.merge(args.merge, args.out)
         return
+    if args.motion:
+        from fedn_pipeline.features import motion
+
+        motion.run(args.motion, args.out, settings["flow"])
+        return
     from fedn_pipeline.features import backbone, blendshapes, extract, i3d, i3d_extract
 
     if not (args.videos and args.faces and (args.weights or args.blendshapes)):
-        raise InputError("features: give --videos, --faces and --weights or --blendshapes (or --merge)")
+        raise InputError("features: give --videos, --faces and --weights or --blendshapes (or --merge, or --motion)")
     videos = _batch(args)
     if args.blendshapes:
         blendshapes.run(videos, args.faces, args.out, settings["faces"])

@@ -1,6 +1,7 @@
 """Which experiments can become a final model and a bundle: the workflow asks before anything is computed. No torch."""
 
 from fedn_pipeline.files import InputError
+from fedn_pipeline.peers import needs
 
 ALIGNER = "builtin"
 OTHER_ALIGNER = f"`detect` aligns faces by the one that is {ALIGNER}, so the model would see others than it learnt from"
@@ -27,6 +28,11 @@ def check_bundle(experiment, every):
         raise InputError(f"{experiment}: faces.aligner {every['faces']['aligner']}: {OTHER_ALIGNER}")
     if every["model"]["clip_features"]:
         raise InputError(f"{experiment}: model.clip_features: a bundle carries a ResNet18 or nothing, no I3D")
+    if needs.AS_FEATURES.fullmatch(every["backbone"]["name"]):
+        raise InputError(
+            f"{experiment}: backbone.name {every['backbone']['name']}: `detect` computes no optical flow, which such a "
+            "model reads; choose an experiment on a ResNet18 or on blendshapes"
+        )
     if experiment not in every["run"]["experiments"]:
         raise InputError(
             f"{experiment}: not among run.experiments ({', '.join(every['run']['experiments'])}), so that no row "

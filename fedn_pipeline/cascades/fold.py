@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fedn_pipeline import __version__, compute, tensor_file
+from fedn_pipeline import __version__, compute, cost, tensor_file
 from fedn_pipeline.cascades import cefl, samples, str_network, str_recogniser, str_spotter, str_windows
 from fedn_pipeline.cascades.gap import training_half_length
 from fedn_pipeline.dataset.tables import read_detections, write_detections
@@ -110,13 +110,17 @@ def _str_recogniser(task, network, flow, spotter_log, table):
     log = str_recogniser.train(
         network, flow, train, held_out, settings, task.generator, task.device, f"STR names {task.label}"
     )
-    logits = str_recogniser.scores(network, flow, samples.of_table(table, task.videos), task.device)
     origin = cache.provenance(flow.path)["weights_origin"]
     words = (
         f"STR on {origin}, {spotter_log[-1]['step']} and {log[-1]['step']} steps of {settings['batch_size']} windows"
     )
     rows = [{"network": name, **row} for name, rows in (("spotter", spotter_log), ("recogniser", log)) for row in rows]
-    return Trained(network, rows, logits.argmax(1), words)
+    return Trained(network, rows, _str_numbers(task, network, flow, table), words)
+
+
+def _str_numbers(task, network, flow, table):
+    """Class number of each detection in `table` by STR's trained recogniser."""
+    return str_recogniser.scores(network, flow, samples.of_table(table, task.videos), task.device).argmax(1)
 
 
 def _spotted(folder, videos, parts, held_out, seed):
@@ -144,6 +148,13 @@ def _str_whole(task, inputs, folder):
     trained = _str_recogniser(task, network, flow, log, found)
     further = {"half_expression": half, "gap": flow.gap}
     detection_fold.finish(_named(found, trained, task), theirs, held_out, task.events, folder, settings, further)
+
+    def predict(part):
+        return _str_numbers(task, network, flow, str_spotter.detect(network, flow, part, half, settings, task.device))
+
+    n_parameters = sum(value.numel() for value in network.parameters())
+    threads = settings["training"]["threads"]
+    cost.measured(folder / cost.NAME, predict, test, n_parameters, [inputs.flow], task.device, threads)
     return trained, trained.words, inputs.flow
 
 
@@ -160,6 +171,7 @@ def _cascade(task, inputs, folder, held_out, seed):
     protocol = {"protocol": f"{threshold['protocol']} by {spotter}", "spotter": spotter}
     write_json(folder / "threshold.json", {**threshold, **protocol})
     write_detections(folder / "detections.csv", _named(table, trained, task))
+    cost.unknown(folder / cost.NAME)
     how = f" ({record['training']})" if record["training"] else ""  # a reference row has no training
     return trained, f"intervals: {spotter}{how}; emotions: {trained.words}", inputs.features
 
@@ -176,11 +188,11 @@ def _used(settings):
 
 
 def run(videos, events, others, inputs, held_out, folder, settings, seed):
-    """Write `detections.csv`, `threshold.json`, `fold.json`, `checkpoint.safetensors` and `training_log.csv`.
+    """Write `detections.csv`, `threshold.json`, `fold.json`, `cost.json`, `checkpoint.safetensors`, `training_log.csv`.
 
     `events` is the ground truth, `others` annotated events that are none; `inputs` are Inputs; `settings`: those of
     `_used`, detections and evaluation. A cascade's threshold is its spotter's; STR's is chosen on held-out training
-    subjects.
+    subjects. A cascade's cost is not measured: it spots nothing.
     """
     device, folds = compute.prepare(seed, settings["training"]["threads"]), settings["folds"]
     cached = inputs.flow if folds["method"] == "str" else inputs.features

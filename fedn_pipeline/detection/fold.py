@@ -1,9 +1,10 @@
-"""Stage `detections`: one fold's raw predictions -> `detections.csv` and `threshold.json`.
+"""Stage `detections`: one fold's raw predictions -> `detections.csv`, `threshold.json` and `detections_cost.json`.
 
 The threshold is the one that is best on the fold's held-out training subjects; its test subject has no say in it
 (evaluation.md, "How the threshold is chosen").
 """
 
+from fedn_pipeline import cost
 from fedn_pipeline.dataset.tables import write_detections
 from fedn_pipeline.detection import candidates
 from fedn_pipeline.detection.threshold import choose_threshold
@@ -29,9 +30,12 @@ def finish(test, held_out, held_out_videos, events, folder, settings, further=No
 def run(predictions_path, videos, events, folder, settings):
     """Detections and threshold of a fold of the network, written into `folder`."""
     roles, classes = predictions.read(predictions_path)
-    tables = {
-        role: candidates.of_videos(roles.get(role, {}), classes, settings["detections"])
-        for role in ("test", "held_out")
-    }
-    held_out_videos = videos[videos.video_id.isin(roles.get("held_out", {}))]
-    return finish(tables["test"], tables["held_out"], held_out_videos, events, folder, settings)
+    test, held_out = (roles.get(role, {}) for role in ("test", "held_out"))
+    test_videos, held_out_videos = (videos[videos.video_id.isin(role)] for role in (test, held_out))
+
+    def decoded(part):
+        return candidates.of_videos({video: test[video] for video in part.video_id}, classes, settings["detections"])
+
+    found = cost.measured(folder / cost.DECODING, decoded, test_videos)
+    theirs = candidates.of_videos(held_out, classes, settings["detections"])
+    return finish(found, theirs, held_out_videos, events, folder, settings)

@@ -98,6 +98,12 @@ def gap(path):
         return gaps.pop()
 
 
+def videos(path):
+    """Ids of the videos of a cache, sorted; errors as in `read`."""
+    with _open(path) as file:
+        return sorted(file)
+
+
 def left_out(path, ids):
     """`{video: why}` of those of the videos `ids` that could not be processed; errors as in `read`."""
     with _open(path) as file:

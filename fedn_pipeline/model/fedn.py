@@ -17,6 +17,21 @@ from fedn_pipeline.model.convolution import conv1d
 from fedn_pipeline.model.segments import SegmentFusion
 
 
+class TrainingNorm(nn.Module):
+    """Values of frames `[..., D]`, each less its mean and in deviations, both over the training videos.
+
+    Buffers, kept with the weights; the training loop sets them (`data.Videos.moments`).
+    """
+
+    def __init__(self, width):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("deviation", torch.ones(width))
+
+    def forward(self, x):
+        return (x - self.mean) / self.deviation
+
+
 class WindowAttention(nn.Module):
     """Sliding-window attention: a convolution scores the segments, softmax over N weighs them: `[B, E, N]`."""
 
@@ -96,8 +111,12 @@ class FEDN(nn.Module):
     def __init__(self, windows, model, classes):
         super().__init__()
         channels = model["channels"]
-        # Without scale and shift, which the linear layers behind it hold anyway: no gradient to the features is needed.
-        self.input_norm = nn.LayerNorm(model["feature_width"], elementwise_affine=False)
+        # Without learnt scale and shift, which the linear layers behind it hold: no gradient to the features is needed.
+        self.input_norm = (
+            TrainingNorm(model["feature_width"])
+            if model["input_norm"] == "training"
+            else nn.LayerNorm(model["feature_width"], elementwise_affine=False)
+        )
         self.clips, self.form = model["clip_features"], model["form"]
         self.segments = (
             nn.Linear(model["feature_width"], model["embedding"]) if self.clips else SegmentFusion(windows, model)

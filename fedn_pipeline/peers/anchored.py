@@ -91,10 +91,7 @@ class Anchored:
 
     def _only(self, video):
         """The Videos of one video."""
-        videos = next(part for part in self.loaded.values() if video in part.ids)
-        at, n_rows = videos.ids.index(video), videos.n_steps // videos.row_stride
-        features = videos.features[n_rows[:at].sum() :][: n_rows[at]]
-        return data.Videos((video,), videos.n_steps[at : at + 1], features, videos.valid, videos.row_stride)
+        return next(part for part in self.loaded.values() if video in part.ids).of([video])
 
     def spot(self, video):
         """`(spans [k, 2], confidence [k], own [k])` of a video: all windows, NMS, the most confident ones."""
@@ -156,7 +153,7 @@ def fit(task, inputs, network, habit, background=None):
         for part in torch.arange(len(held_index), device=task.device).split(own["batch_size"]):
             raw, score = model(model.loaded["held_out"].features, held_index[part])
             wanted = held_assigned.select(part)
-            losses.append(float(loss(raw, score, wanted, torch.zeros_like(fits[: len(part)]), grid, own)))
+            losses.append(float(loss(raw, score, wanted, torch.zeros_like(wanted.classes, dtype=bool), grid, own)))
         return {"held_out_loss": float(np.mean(losses))}
 
     batch = max(1, min(own["batch_size"], len(index) // own["least_batches"]))

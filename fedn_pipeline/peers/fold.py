@@ -7,7 +7,7 @@ any video of the fold. Thresholds are chosen here, as for every method: on held-
 import numpy as np
 import pandas as pd
 
-from fedn_pipeline import __version__, compute, intervals, tensor_file
+from fedn_pipeline import __version__, compute, cost, intervals, tensor_file
 from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.detection.candidates import COLUMNS, frames, missing_share
 from fedn_pipeline.features import cache
@@ -28,6 +28,11 @@ METHODS = {
     "spotformer": spotformer,
     "tan": tan,
 }
+# Keys of other sections than its own that a peer may read: kept with its weights.
+SHARED = {
+    "training": ("threads", "precision", "held_out_fraction", "held_out_windows"),
+    "folds": ("method", "group", "held_out"),
+}
 
 
 def detections(spotter, videos, settings):
@@ -47,7 +52,7 @@ def detections(spotter, videos, settings):
 
 
 def run(videos, events, others, inputs, held_out, folder, settings, seed):
-    """Write `detections.csv`, `threshold.json`, `fold.json`, `checkpoint.safetensors` and `training_log.csv`.
+    """Write `detections.csv`, `threshold.json`, `fold.json`, `cost.json`, `checkpoint.safetensors`, `training_log.csv`.
 
     `events` is the ground truth, `others` annotated events that are none; `inputs` are Inputs; `settings`: folds,
     training, detections, evaluation and the method's own section.
@@ -63,16 +68,25 @@ def run(videos, events, others, inputs, held_out, folder, settings, seed):
     generator = np.random.default_rng(seed)
     task = Task(videos, events, others, parts, settings, settings[method], generator, device, label)
     test, theirs = (videos[videos.video_id.isin(ids)] for ids in (parts.test, parts.held_out))
+    failed = None
     try:
         spotter = METHODS[method].fit(task, inputs)
-        found = [detections(spotter, part, settings["detections"]) for part in (test, theirs)]
+        found = [
+            cost.measured(
+                folder / cost.NAME, lambda part: detections(spotter, part, settings["detections"]), test,
+                spotter.parameters, inputs.caches, device, settings["training"]["threads"],
+            ),
+            detections(spotter, theirs, settings["detections"]),
+        ]  # fmt: skip
     except Failed as error:
+        failed = str(error).replace(f"{label}: ", "")  # so that folds which fail alike say the same
+        cost.unknown(folder / cost.NAME)
         nothing = pd.DataFrame(columns=[*COLUMNS, OWN_SCORE])
-        spotter, found = Spotter(None, None, {}, {}, [], f"failed: {error}", 0), [nothing, nothing]
-    further = {"habit": spotter.habit, "parameters": spotter.parameters}
-    detection_fold.finish(*found, theirs, events, folder, settings, further)
+        spotter, found = Spotter(None, None, {}, {}, [], f"failed: {failed}", 0), [nothing, nothing]
+    detection_fold.finish(*found, theirs, events, folder, settings, {"habit": spotter.habit, "failed": failed})
     write_csv(folder / "training_log.csv", pd.DataFrame(spotter.log or [{"step": 0}]))
-    kept = {"folds": folds, method: task.own, "training": settings["training"]}
+    kept = {section: {key: settings[section][key] for key in keys} for section, keys in SHARED.items()}
+    kept[method] = task.own
     metadata = {"held_out": held_out, "seed": seed, "settings": kept, "version": __version__}
     tensor_file.save(folder / "checkpoint.safetensors", spotter.state, metadata)
     write_record(folder, parts, held_out, inputs.first, seed, folds, "peers/fold.py", spotter.words)

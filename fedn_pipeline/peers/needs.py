@@ -1,11 +1,15 @@
 """Which caches a fold of each peer reads. The workflow asks here, so nothing heavy is imported."""
 
+import re
+
 import pandas as pd
 
 from fedn_pipeline.cascades.gap import half_length
 from fedn_pipeline.training.split import split
 
 SEGMENTS, FLOW, REGIONS = "features", "flow", "regions"  # folders of caches in data/DATASET/
+# `backbone.name` of the same motion as features of FEDN (features/motion.py); `{gap}`: of each fold's own.
+AS_FEATURES = re.compile(rf"({FLOW}|{REGIONS})_gap([0-9]+|\{{gap\}})")
 # What each method (folds.method) reads beside the tables.
 INPUT = {
     "auwgcn": REGIONS,

@@ -37,9 +37,14 @@ class Inputs:
     motion: dict = field(default_factory=dict)
 
     @property
+    def caches(self):
+        """Everything that is given, of motion the shortest gap first."""
+        return [*filter(None, [self.features]), *(self.motion[gap] for gap in sorted(self.motion))]
+
+    @property
     def first(self):
         """The cache whose provenance the fold records."""
-        return self.features or self.motion[min(self.motion)]
+        return self.caches[0]
 
 
 def by_gap(paths):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fedn_pipeline import intervals
+from fedn_pipeline import cost, intervals
 from fedn_pipeline.dataset.tables import write_detections
 from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.detection.candidates import missing_share
@@ -25,7 +25,8 @@ def without_missing(table, videos, valid, max_share):
 
 
 def run(videos, events, features_path, held_out, folder, settings, seed):
-    """Write `detections.csv`, `threshold.json` and `fold.json` of `folds.method` (chance or classic) for one fold.
+    """Write `detections.csv`, `threshold.json`, `cost.json` and `fold.json` of one fold of `folds.method`, chance or
+    classic. What chance takes says nothing and is not measured.
 
     A reference has no gradient, so all training subjects are at hand for its statistics and its threshold.
     """
@@ -44,21 +45,30 @@ def run(videos, events, features_path, held_out, folder, settings, seed):
         table = proposed(chance.detect(test, training, training_events, folds["chance_draws"], seed), valid)
         write_json(folder / "threshold.json", {"threshold": 0.0, "protocol": "none", "draws": folds["chance_draws"]})
         write_detections(folder / "detections.csv", table)
+        cost.unknown(folder / cost.NAME)
     else:
         features = {video: cache.read(features_path, video) for video in videos.video_id}
         valid = {video: entry.valid for video, entry in features.items()}
         candidates = classic.grid(training, training_events, folds)
-        distances = {k: classic.distances(features, k) for k in {k for k, _ in candidates}}
+        learnt = {video: features[video] for video in training.video_id}
+        distances = {k: classic.distances(learnt, k) for k in {k for k, _ in candidates}}
 
-        def found_in(part, k, smoothing_s):
-            return proposed(classic.detect(part, features, distances[k], smoothing_s), valid)
+        def found_in(part, distance_of, smoothing_s):
+            return proposed(classic.detect(part, features, distance_of, smoothing_s), valid)
 
         def f1_on_training(candidate):
-            found = found_in(training, *candidate)
+            k, smoothing_s = candidate
+            found = found_in(training, distances[k], smoothing_s)
             return choose_threshold(found, training_events, training, iou)["spotting_f1"] or 0
 
         best = max(candidates, key=f1_on_training)  # the first of equals
-        found = [found_in(part, *best) for part in (test, training)]
+
+        def predict(part):
+            mine = {video: features[video] for video in part.video_id}
+            return found_in(part, classic.distances(mine, best[0]), best[1])
+
+        predicted = cost.measured(folder / cost.NAME, predict, test, inputs=[features_path])
+        found = [predicted, found_in(training, distances[best[0]], best[1])]
         chosen = {"protocol": "training_subjects", "k": best[0], "smoothing_s": best[1]}
         detection_fold.finish(*found, training, training_events, folder, settings, chosen)
     write_record(folder, parts, held_out, features_path, seed, folds, "references/fold.py")

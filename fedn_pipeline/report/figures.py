@@ -12,12 +12,10 @@ from fedn_pipeline.evaluation import curves
 from fedn_pipeline.faces import alignment, crops, summary
 from fedn_pipeline.files import InputError, read_json, write_csv
 from fedn_pipeline.matching import UNMATCHED, match
-from fedn_pipeline.report import plots, style, timeline
+from fedn_pipeline.report import plots, running_costs, style, timeline
 from fedn_pipeline.report.results import of_videos
-from fedn_pipeline.report.table import FURTHER_SCORES
 
 RANKED = {"spotting_f1": "Spotting F1", "spotting_map": "Spotting mAP"}
-COSTS = ("parameters", "fold_s")
 PLOTS = {
     "ap_by_iou": plots.ap_by_iou,
     "ap_each": plots.ap_each,
@@ -52,7 +50,7 @@ def compare(done, videos, events, evaluation, folder):
 
 
 def ranking(results, differences, methods):
-    """What the ranking figure draws, a row for each method, metric (RANKED) and cost that is known of it.
+    """What the ranking figure draws, a row for each method, metric (RANKED) and running cost from crops that is known.
 
     `results`, `differences`: the tables' (fractions); `methods`: the first one is what others are compared with.
     """
@@ -60,23 +58,22 @@ def ranking(results, differences, methods):
     first = methods[0].name
     paired = differences[differences.method == first].set_index(["minus", "metric"])
     for metric, heading in RANKED.items():
-        for method in methods:
+        for method in (method for method in methods if method.running):
             value, low, high = scores[metric][method.name], np.nan, np.nan
             if (method.name, metric) in paired.index:
                 low, high = scores[metric][first] - paired.loc[(method.name, metric), ["high", "low"]].astype(float)
-            rows += [
-                {"method": method.name, "metric": heading, "cost": FURTHER_SCORES[cost][0], "value": value, "low": low,
-                 "high": high, "at": method.costs[cost] * FURTHER_SCORES[cost][1]}
-                for cost in COSTS
-                if cost in method.costs
-            ]  # fmt: skip
-    return pd.DataFrame(rows).dropna(subset="value") if rows else pd.DataFrame()
+            for cost, (words, factor) in running_costs.UNITS.items():
+                at = method.running[cost + running_costs.FROM_CROPS] * factor
+                rows.append((method.name, heading, f"{words}, from crops", value, low, high, at))
+    found = pd.DataFrame(rows, columns=["method", "metric", "cost", "value", "low", "high", "at"])
+    return found.dropna(subset=["value", "at"])
 
 
 def rank(results, differences, methods, folder):
-    """Write the ranking figure and its numbers, as `compare`; nothing where fewer than two methods have a cost."""
+    """Write the ranking figure and its numbers, as `compare`; nothing unless costs of the first method and others are
+    known."""
     found = ranking(results, differences, methods)
-    if len(found) == 0 or found.method.nunique() < 2:
+    if found.method.nunique() < 2 or methods[0].name not in set(found.method):
         return {}
     write_csv(folder / "ranking.csv", found)
     style.save(plots.ranking(found), folder / "ranking.svg")

@@ -7,7 +7,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from fedn_pipeline.files import checked
-from fedn_pipeline.report import provenance
+from fedn_pipeline.report import provenance, running_costs
 from fedn_pipeline.report.results import Experiment, read_experiment
 
 POSITIVES = "training_positives_"  # columns of the training log: positives per level of the pyramid, by its stride
@@ -32,8 +32,8 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Method:
-    """One experiment: its `file` and the keys in it, all its settings, its folds (None: not run), costs, training logs
-    by network ("" for the one of FEDN)."""
+    """One experiment: its `file` and the keys in it, all its settings, its folds (None: not run), costs as the paper's
+    ablation counts them, `running` ones (running_costs.py), training logs by network ("" for the one of FEDN)."""
 
     name: str
     file: Path
@@ -41,6 +41,7 @@ class Method:
     settings: dict
     experiment: Experiment | None
     costs: dict
+    running: dict
     logs: dict
 
 
@@ -54,16 +55,22 @@ def read(inputs, videos, settings):
         backbone = experiment.records[0]["backbone"] if done else None
         folder = inputs.folder / name
         costs = provenance.costs(its, backbone, videos, folder, inputs.benchmarks)
+        running = running_costs.of_method(its, folder, videos, inputs.benchmarks)
         logs = training_logs(folder, run["seeds"]) if done else {}
-        found.append(Method(name, file, layer, its, experiment, costs, logs))
+        found.append(Method(name, file, layer, its, experiment, costs, running, logs))
     return found
 
 
 def training_logs(folder, seeds):
-    """`{network or "": [training_log tables]}` of an experiment's folds; a cascade's log may hold several networks."""
+    """`{network or "": [training_log tables]}` of an experiment's folds; a cascade's log may hold several networks.
+
+    A fold in which nothing was learnt, by a method without training or for a failure, has no log.
+    """
     logs = {}
     for path in [path for seed in seeds for path in sorted(folder.glob(f"seed{seed}/folds/*/training_log.csv"))]:
         table = pd.read_csv(checked(path))
+        if "loss" not in table:
+            continue
         for network, part in table.groupby("network", sort=False) if "network" in table else [("", table)]:
             logs.setdefault(network, []).append(part)
     return logs

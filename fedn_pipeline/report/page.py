@@ -17,6 +17,7 @@ MIME = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}
 INTERVAL = re.compile(r"^(.*?) (\[.*\])(.*)$")
 NAME_COLUMNS = ("Method", "FEDN minus", "Difference")
 TEXT_COLUMNS = (*NAME_COLUMNS[:2], "Source", "Claim", "Metric", "Labels", "Emotion", "Verdict", "Expression types")
+TEXT_COLUMNS += ("Input", "Measured on")
 VERDICT_CLASS = {claims.HOLDS: "holds", claims.FAILS: "fails", claims.OPEN: "open", claims.UNTESTED: "open"}
 
 

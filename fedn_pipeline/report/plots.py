@@ -5,12 +5,15 @@ here. Colours, markers and lines: `style.py`.
 """
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
+from scipy.optimize import isotonic_regression
 
 from fedn_pipeline.report.style import COLOURS, look, subplots
 
 WIDTH = 12  # inches: that of the page
 COLUMNS = 4  # small figures side by side
+APART = 0.025  # of a cost's range: markers nearer to each other would hide one another
+NOTHING = 4  # a cost of 0 is drawn this factor left of the least other one
 
 
 def _panels(names, height, x, y):
@@ -121,32 +124,69 @@ def recall_by_duration(tables):
     return figure
 
 
+def _apart(values):
+    """Places `[n]` on a logarithmic axis as near to `values [n]` as can be, in their order but APART."""
+    order = np.argsort(values, kind="stable")
+    places = np.log(np.asarray(values, dtype=float)[order])
+    shifts = APART * max(np.ptp(places), 1.0) * np.arange(len(places))
+    apart = np.empty(len(places))
+    apart[order] = np.exp(isotonic_regression(places - shifts).x + shifts)
+    return apart
+
+
+def _round(least, most):
+    """Round numbers from `least` to `most`, each once or twice a decade, or more where that gives fewer than three."""
+    for parts in ((1,), (1, 3), (1, 2, 5)):
+        decades = range(int(np.floor(np.log10(least))), int(np.ceil(np.log10(most))) + 1)
+        ticks = [part * 10.0**decade for decade in decades for part in parts]
+        ticks = [tick for tick in ticks if 0.8 * least <= tick <= 1.25 * most]
+        if len(ticks) > 2:
+            break
+    return ticks
+
+
+def _logarithmic(axis, costs):
+    """A logarithmic x axis for `costs [n]` with plain numbers, and where 0 is on it."""
+    least = costs[costs > 0].min() if (costs > 0).any() else 1.0
+    nothing = [least / NOTHING] if (costs == 0).any() else []
+    ticks = _round(least, max(costs.max(), least))
+    axis.set_xscale("log")
+    axis.set_xticks([*nothing, *ticks], ["0" for _ in nothing] + [f"{tick:,.12g}" for tick in ticks])
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.margins(x=0.12)
+    return least / NOTHING
+
+
 def ranking(table):
     """Rows: spotting F1 and mAP; columns: costs. Each method's score against its cost, bars: the paired interval of its
-    difference to the first method, whose score is the dashed line.
+    difference to the first method, which is larger and whose score is the dashed line.
 
     `table`: columns method, metric, cost, value, low, high (low, high: NaN of the first method), at.
     """
     metrics, costs = table.metric.unique(), table.cost.unique()
-    shape = {"figsize": (WIDTH, 3.4 * len(metrics)), "sharex": "col", "sharey": "row"}
+    shape = {"figsize": (WIDTH, 3.6 * len(metrics)), "sharex": "col", "sharey": "row"}
     figure, axes = subplots(len(metrics), len(costs), **shape)
     numbers = {method: number for number, method in enumerate(table.method.unique())}
     for row, metric in zip(axes, metrics, strict=True):
+        scores = table[table.metric == metric]
+        top = scores[["value", "high"]].max(axis=None)
         for axis, cost in zip(row, costs, strict=True):
-            mine = table[(table.metric == metric) & (table.cost == cost)]
-            for one in mine.itertuples():
+            mine = scores[scores.cost == cost]
+            zero = _logarithmic(axis, table["at"][table.cost == cost])  # of both rows, which share it
+            for one, at in zip(mine.itertuples(), _apart(mine["at"].where(mine["at"] > 0, zero)), strict=True):
                 error = np.nan_to_num([[one.value - one.low], [one.high - one.value]]).clip(0)
-                style = look(numbers[one.method]) | {"linestyle": "", "markersize": 6}
-                axis.errorbar(one.at, one.value, error, label=one.method, elinewidth=0.9, **style)
-            axis.axhline(mine.value.iloc[0], color="#888888", ls="--", lw=0.8)
-            axis.set_xscale("symlog", linthresh=max(mine["at"][mine["at"] > 0].min(), 1e-9))
-            _curves(axis)
+                first = numbers[one.method] == 0
+                style = look(numbers[one.method]) | {"linestyle": "", "markersize": 10 if first else 6}
+                axis.errorbar(at, one.value, error, label=one.method, elinewidth=1, capsize=2, zorder=3, **style)
+            axis.axhline(scores.value.iloc[0], color="#888888", ls="--", lw=0.8)
+            _curves(axis, 1.06 * top)
     for axis, cost in zip(axes[-1], costs, strict=True):
         axis.set_xlabel(cost)
     for axis, metric in zip(axes[:, 0], metrics, strict=True):
         axis.set_ylabel(metric)
     every = {handle.get_label(): handle for axis in axes.flat for handle in axis.get_legend_handles_labels()[0]}
-    figure.legend(every.values(), every, loc="outside right upper", fontsize=8, frameon=False)
+    named = {name: every[name] for name in numbers}
+    figure.legend(named.values(), named, loc="outside right upper", fontsize=8, frameon=False)
     return figure
 
 

@@ -17,12 +17,12 @@ import torch
 from safetensors import safe_open
 
 from fedn_pipeline import __version__, config, intervals, tensor_file
-from fedn_pipeline.files import checked, read_json
+from fedn_pipeline.files import checked
 from fedn_pipeline.model import flops
-from fedn_pipeline.peers import needs
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "pandas", "opencv-contrib-python", "mediapipe", "snakemake")
 COUNTED = ("windows", "model", "backbone", "folds", "i3d")  # sections that a network's cost depends on
+FOLD_RULES = ("folds", "cascade", "peer", "reference")  # each fold was made by one of them
 GIB = 2**30
 
 
@@ -35,14 +35,14 @@ def differences(settings, base):
     return {section: keys for section, keys in changed.items() if keys}
 
 
-def _of_seeds(folder, seeds, name):
+def of_seeds(folder, seeds, name):
     """The files called `name` in the folds of an experiment's `folder`, of these seeds alone."""
     return [path for seed in seeds for path in sorted(folder.glob(f"seed{seed}/folds/*/{name}"))]
 
 
 def recorded_settings(folder, seeds):
     """The settings that a network's folds kept with their weights (`folder/seedN/folds/NAME`), or none."""
-    for path in _of_seeds(folder, seeds, "checkpoint.safetensors")[:1]:
+    for path in of_seeds(folder, seeds, "checkpoint.safetensors")[:1]:
         with safe_open(checked(path), framework="numpy") as file:
             return tensor_file.description(file).get("settings", {})
     return {}
@@ -58,7 +58,7 @@ def experiment_settings(name, config_folder, folder, settings):
     return path, layer, config.merge(settings, layer, recorded_settings(folder / name, settings["run"]["seeds"]))
 
 
-def _seconds(paths):
+def seconds(paths):
     """Wall-clock seconds in Snakemake's benchmark files."""
     return [float(pd.read_csv(path, sep="\t").s.iloc[0]) for path in paths]
 
@@ -70,31 +70,28 @@ def _network_cost(sections):
 
 
 def costs(settings, backbone, videos, folder, benchmarks):
-    """GFLOP, GMAC and parameters of an experiment's network; measured frames per second and seconds per fold.
+    """Seconds per fold; of FEDN what the paper's ablation says, too: GFLOP, GMAC and parameters of a window with its
+    backbone, and measured frames per second of that backbone. What it takes to run a method: `running_costs.py`.
 
-    `backbone`: the name its folds recorded (None: no folds); `folder`: the experiment's. What is not known is absent:
-    of a peer all but parameters (the mean over folds: some hang on the labels) and seconds.
+    `backbone`: the name its folds recorded (None: no folds); `folder`: the experiment's. What is not known is absent.
     """
-    seeds = settings["run"]["seeds"]
-    if settings["folds"]["method"] in needs.METHODS:
-        counts = [read_json(path)["parameters"] for path in _of_seeds(folder, seeds, "threshold.json")]
-        found = {"parameters": sum(counts) / len(counts)} if counts else {}
-        return found | _fold_seconds(folder, seeds, "peer_benchmark.tsv")
-    if settings["folds"]["method"] != "fedn":
-        return {}
+    found = _fold_seconds(folder, settings["run"]["seeds"])
+    if settings["folds"]["method"] != "fedn" or settings["backbone"]["name"] == "blendshapes":
+        return found
     cost = _network_cost(json.dumps({name: settings[name] for name in COUNTED}, sort_keys=True))
-    found = {"gflop": cost["total"], "gmac": cost["gmac"], "parameters": sum(cost["parameters"].values())}
-    embedding = _seconds((benchmarks / "features" / backbone).glob("part*.tsv")) if benchmarks and backbone else []
+    found |= {"gflop": cost["total"], "gmac": cost["gmac"], "parameters": sum(cost["parameters"].values())}
+    embedding = seconds((benchmarks / "features" / backbone).glob("part*.tsv")) if benchmarks and backbone else []
     if embedding:
         steps = sum(intervals.n_steps(video.n_frames, video.fps) for video in videos.itertuples())
         found["frames_per_second"] = steps / sum(embedding)
-    return found | _fold_seconds(folder, seeds, "folds_benchmark.tsv")
+    return found
 
 
-def _fold_seconds(folder, seeds, name):
-    """`{"fold_s": mean seconds of a fold}` by Snakemake's benchmark files `name`, if there are any."""
-    training = _seconds(_of_seeds(folder, seeds, name))
-    return {"fold_s": sum(training) / len(training)} if training else {}
+def _fold_seconds(folder, seeds):
+    """`{"fold_s": mean seconds of a fold}` by Snakemake's benchmark files, if there are any."""
+    paths = [path for rule in FOLD_RULES for path in of_seeds(folder, seeds, f"{rule}_benchmark.tsv")]
+    of_folds = seconds(paths)
+    return {"fold_s": sum(of_folds) / len(of_folds)} if of_folds else {}
 
 
 def code_version():

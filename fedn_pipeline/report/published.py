@@ -21,6 +21,12 @@ PAPER = {  # experiment: table, spotter and recogniser of its row in the paper
     "without_recognition+cefl": ("performance", "FEDN (w/o rec)", "CEFLNet"),
     "without_recognition+str": ("performance", "FEDN (w/o rec)", "STR"),
     "str": ("performance", "STR", "STR"),
+    "mtsn": ("performance", "MTSN", ""),
+    "lssnet": ("performance", "LSSNet", ""),
+    "lgsnet": ("performance", "LGSNet", ""),  # recomputed
+    "auwgcn": ("performance", "AUW-GCN", ""),
+    "tan": ("performance", "Tan et al.", ""),
+    "spotformer": ("performance", "SpotFormer", ""),
     "i3d": ("ablation", "I3D", "FEDN"),
     "without_segment_attention": ("ablation", "w/o segment attention", "FEDN"),
     "without_window_attention": ("ablation", "w/o sliding-window attention", "FEDN"),
@@ -60,7 +66,7 @@ def rows(table, dataset, labels):
     for (source, spotter, recognizer), part in chosen.groupby(["table", "spotter", "recognizer"], sort=False):
         values = {row.metric: float(row.value) * UNIT[row.unit] for row in part.itertuples()}
         further.append({column: values.pop(metric, None) for metric, column in EXTRA.items()})
-        further[-1]["experiment"] = names.get((source, spotter, recognizer), "")
+        further[-1]["experiment"] = names.get((table, spotter, recognizer), "")
         identity = {"dataset": dataset, "labels": labels, "method": _label(source, spotter, recognizer)}
         identity["source"] = "recomputed" if source == "recomputed" else "published"
         found.append({**identity, "metrics": values})

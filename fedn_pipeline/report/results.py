@@ -51,6 +51,19 @@ def protocol(record):
     return ", ".join(filter(None, [f"threshold: {record['protocol']}", record["training"]]))
 
 
+def protocols(records):
+    """`protocol` of all folds, each wording once; of those that failed why, and which they are."""
+    failed = {}
+    for record in records:
+        if record.get("failed"):
+            failed.setdefault(record["failed"], []).append(record["held_out"])
+    found = sorted({protocol(record) for record in records if not record.get("failed")})
+    for why, names in sorted(failed.items()):
+        which = f": {' '.join(sorted(set(names)))}" if len(names) < len(records) else ""
+        found.append(f"failed: {why} ({len(names)} of {len(records)} folds{which})")
+    return "; ".join(found)
+
+
 def weights_text(record):
     """Which weights a fold used and what they have learnt from; `record` is its fold.json."""
     origin = record.get("weights_origin", "unknown")
@@ -83,8 +96,11 @@ def reference(names):
 
 
 def _own(experiment, events, iou):
-    """A peer's F1 by its own published protocol, a mean over its runs, and that protocol in words; {} for others."""
-    habit = experiment.records[0].get("habit")
+    """A peer's F1 by its own published protocol, a mean over its runs, and that protocol in words; {} for others.
+
+    A fold that failed has no protocol, and nothing is found in it.
+    """
+    habit = next((record["habit"] for record in experiment.records if record.get("habit")), None)
     if not habit:
         return {}
     of_runs = [habits.f1(run, events, habits.Habit(**habit), iou)[0] for run in experiment.tables]
@@ -99,7 +115,7 @@ def _row(experiment, metrics, videos):
         "left_out": "; ".join(f"{video}: {why}" for video, why in sorted(left_out.items())),
         "metrics": metrics,
         "weights": "; ".join(sorted({weights_text(record) for record in experiment.records})),
-        "protocol": "; ".join(sorted({protocol(record) for record in experiment.records})),
+        "protocol": protocols(experiment.records),
         "omitted_videos": " ".join(omitted),
     }
 

@@ -26,9 +26,11 @@ CAPTIONS = {
     "ap_each": "The same, one method at a time, where the bands can be told apart; thin grey: the first method.",
     "confusion": "Spotted true positives: true emotion (rows) against the predicted one (columns); shade: share of the "
     "row; in brackets their number, a mean where a method has several runs.",
-    "ranking": "What a method finds against what it costs: parameters (MDMD has none), and seconds of training and "
-    "testing one fold. Bars: the 95 % paired bootstrap interval of the difference to the method that all are compared "
-    "with (dashed); a bar that does not reach the dashed line is a clear difference.",
+    "ranking": "What a method finds against what it takes from aligned crops to detections, its input included: "
+    "parameters and GFLOP per minute of video of all its networks (ResNet18 or I3D is one; at 0: no network; optical "
+    "flow has no FLOP count), and frames per second measured, flow included. Not known costs are not drawn; methods of "
+    "equal cost are set a little apart. Bars: the 95 % paired bootstrap interval of the difference to the method that "
+    "all are compared with (large, dashed); a bar that does not reach the dashed line is a clear difference.",
     "recall_by_duration": "Expressions by duration, and the share of them that each method found at the table's IoU, "
     "with 95 % bootstrap intervals over subjects.",
     "training": "Training loss, and the loss on training subjects held out of the gradient; thin: each fold of each "
@@ -262,13 +264,15 @@ def _by_seed(content, experiment):
 
 def all_of(content):
     """Every section in order; one without content has no body and is left out."""
-    comparing = figures(content, "ranking", "ap_by_iou", "ap_each", "recall_by_duration", "confusion")
+    ranked = figures(content, "ranking") + table(content, "costs")
+    comparing = figures(content, "ap_by_iou", "ap_each", "recall_by_duration", "confusion")
     return [
         page.Section("summary", "In short", summary(content)),
         page.Section("run", "What was run", what_was_run(content)),
         page.Section("labels", "Labels", table(content, "labels")),
         page.Section("performance", "Performance", performance(content)),
         page.Section("by_type", "By expression type", table(content, "by_type")),
+        page.Section("costs", "Ranking and cost", ranked),
         page.Section("comparison", "Methods compared", comparing),
         page.Section("ablation", "Ablation", table(content, "ablation")),
         page.Section("variations", "Variations", table(content, "variations")),

@@ -9,7 +9,7 @@ import pandas as pd
 from fedn_pipeline.dataset import expression_types
 from fedn_pipeline.dataset.tables import ground_truth, read_events
 from fedn_pipeline.files import InputError, checked, write_text
-from fedn_pipeline.report import claims, figures, methods, page, published, sections, tables
+from fedn_pipeline.report import claims, figures, methods, page, published, running_costs, sections, tables
 from fedn_pipeline.report.results import reference
 from fedn_pipeline.training import ceiling
 
@@ -34,7 +34,8 @@ def _tables(inputs, results, differences, everything, every_event, settings):
         if set(published.members(name, results.method)) - ({"fedn"} if name != "performance" else set()):
             found.append(tables.comparison(name, results, differences, costs, inputs.dataset, labels))
     judged = claims.judge(differences, inputs.dataset, labels)
-    return {table.name: table for table in [*found, *([claims.table(judged)] if len(judged) else [])]}
+    found += [running_costs.table(everything), claims.table(judged) if len(judged) else None]
+    return {table.name: table for table in found if table}
 
 
 def _read(stem, types):

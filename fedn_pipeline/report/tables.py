@@ -31,6 +31,11 @@ NOTES = {
     "one job embeds with the backbone per second of wall clock, its start included. Fold: measured, mean wall clock of "
     "one fold's training and prediction on cached features.",
     "variations": "Predictions: kept ones, which the paper's column FP counts. FN: ground truth minus TP.",
+    "costs": "What it takes to run a method. Parameters and GFLOP (2 per MAC of convolutions and matrix products, as "
+    "computed): of its own networks, and of the network that makes its cached input (0: there is none; optical flow is "
+    "not counted). Frames/s: measured, of the 30 fps axis per second of wall clock: of predicting the test videos from "
+    "cached input; of its input and of aligning faces, each by one job at a time with its start; and of one after the "
+    "other. Fold: mean wall clock of one fold's training and prediction. A cascade spots as its spotter does.",
     "by_type": "Each row trained and scored with macro-expressions, micro-expressions, or both as ground truth; "
     "expressions of the other type are neither target nor background in training, and what is found there is a false "
     "positive. F1 in percent, mAP ×1000; in brackets 95 % bootstrap intervals over subjects.",
@@ -96,9 +101,11 @@ def comparison(name, results, differences, costs, dataset, label_set):
 
 
 def _source(numbers):
-    """Where a row is from; of ours that could not run, why."""
+    """Where a row is from; of ours that could not run or failed, why."""
     not_run = (numbers.source == "ours") & numbers.tp.isna()
-    return numbers.source.where(~not_run, "not run: " + numbers.weights.astype(str))
+    source = numbers.source.where(~not_run, "not run: " + numbers.weights.astype(str))
+    failed = numbers.protocol.astype(str).str.extract("(failed: .*)", expand=False)
+    return source.where(failed.isna(), source + "; " + failed)
 
 
 def by_type(results, differences):

@@ -26,11 +26,34 @@ class Videos:
     valid: dict
     row_stride: int = 1
 
+    def of(self, ids):
+        """The Videos `ids` alone, in that order."""
+        if tuple(ids) == self.ids:
+            return self
+        places = [self.ids.index(video) for video in ids]
+        parts = self.features.split((self.n_steps // self.row_stride).tolist())
+        features = torch.cat([parts[place] for place in places])
+        valid = {video: self.valid[video] for video in ids}
+        return Videos(tuple(ids), self.n_steps[places], features, valid, self.row_stride)
+
     def windows(self, settings, stride):
         """Windows at `stride` and the rows of the features that they read, `[W, rows]` tensor."""
         cut = windowing.cut(self.n_steps, settings, stride)
         index = windowing.gather_index(cut, self.n_steps, settings, self.row_stride)
         return cut, torch.from_numpy(index).to(self.features.device)
+
+    def moments(self):
+        """Mean and standard deviation of each value over the rows that show a face, `[D]` float32 each; the deviation
+        of a value that never changes is 1."""
+        count, total, squares = 0, 0, 0
+        lengths = (self.n_steps // self.row_stride).tolist()
+        for video, rows in zip(self.ids, self.features.split(lengths), strict=True):  # all at once in float64 is much
+            shown = torch.from_numpy(self.valid[video][:: self.row_stride]).to(rows.device)
+            rows = rows[shown].double()
+            count, total, squares = count + len(rows), total + rows.sum(0), squares + (rows**2).sum(0)
+        mean = total / max(1, count)
+        deviation = (squares / max(1, count) - mean**2).clamp(min=0).sqrt()
+        return mean.float(), torch.where(deviation > 0, deviation, 1.0).float()
 
 
 def load(features_path, roles, device):

@@ -1,11 +1,13 @@
 """Stage `folds`: train without one held-out group, predict it (Fang et al. 2025, leave-one-subject-out).
 
-Writes `checkpoint.safetensors`, `training_log.csv`, `predictions.h5` and `fold.json`; a fold re-run alone gives the
-same bytes on the CPU, because nothing but its seed, configuration and data enter it.
+Writes `checkpoint.safetensors`, `training_log.csv`, `predictions.h5`, `cost.json` and `fold.json`; a fold re-run alone
+gives the same bytes on the CPU, because nothing but its seed, configuration and data enter it; but for `cost.json`, a
+measurement.
 """
 
 import numpy as np
 
+from fedn_pipeline import cost
 from fedn_pipeline.features import cache
 from fedn_pipeline.model import outputs
 from fedn_pipeline.training import learn, loop, predictions, windows
@@ -37,9 +39,17 @@ def run(videos, events, others, features_path, held_out, folder, settings, seed)
     label = f"without {held_out}"
     trained = learn.train((videos, events, others), features_path, parts, held_out, label, folder, settings, seed)
     network, loaded = trained.network, trained.loaded
-    raw = {
-        role: raw_predictions(network, loaded[role], videos, settings, trained.device) for role in ("test", "held_out")
-    }
+
+    def predict(part, role="test"):
+        return raw_predictions(network, loaded[role].of(part.video_id), part, settings, trained.device)
+
+    test, theirs = (videos[videos.video_id.isin(ids)] for ids in (parts.test, parts.held_out))
+    n_parameters = sum(value.numel() for value in network.parameters())
+    measured = cost.measured(
+        folder / cost.NAME, predict, test, n_parameters, [features_path], trained.device,
+        settings["training"]["threads"],
+    )  # fmt: skip
+    raw = {"test": measured, "held_out": predict(theirs, "held_out")}
     predictions.write(folder / "predictions.h5", raw, outputs.names(trained.classes, settings["model"]))
     write_record(folder, parts, held_out, features_path, seed, settings["folds"], "training/fold.py", trained.recipe)
     trained.saved.remove()

@@ -106,6 +106,8 @@ def train(videos, events, held_out_videos, held_out_events, classes, settings, s
     # 2. Network and optimiser.
     network, _ = fedn.build(settings, len(classes))
     network, grid = network.to(device).train(), grid.to(device)
+    if settings["model"]["input_norm"] == "training":
+        network.input_norm.mean, network.input_norm.deviation = videos.moments()
     optimizer = torch.optim.Adam(
         network.parameters(), lr=training["learning_rate"], weight_decay=training["weight_decay"], fused=True
     )

@@ -74,6 +74,8 @@ def test_nothing_to_learn_is_refused(planted, tmp_path):
         ({"backbone": {"name": "resnet18_demo_without_{photograph}"}}, "each fold has a backbone of its own"),
         ({"dataset": {"reader": "rehearsal"}}, "made up"),
         ({"model": {"clip_features": True}}, "no I3D"),
+        ({"backbone": {"name": "regions_gap1"}}, "regions_gap1: `detect` computes no optical flow"),
+        ({"backbone": {"name": "flow_gap{gap}"}}, "each fold has a backbone of its own"),
         ({"run": {"experiments": ["chance"]}}, r"not among run\.experiments \(chance\)"),
     ],
 )

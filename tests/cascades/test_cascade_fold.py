@@ -1,6 +1,7 @@
 """Folds of a cascade and of STR: what they keep of the spotter, what they write, what has no say, what is refused."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,11 +12,11 @@ import planted
 import pytest
 from safetensors import safe_open
 
-from fedn_pipeline import cli, config
+from fedn_pipeline import cli, config, cost
 from fedn_pipeline.cascades import fold
 from fedn_pipeline.dataset.tables import read_detections, write_events, write_videos
 from fedn_pipeline.evaluation.metrics import evaluate
-from fedn_pipeline.files import InputError, sha256
+from fedn_pipeline.files import InputError, read_json, sha256
 from fedn_pipeline.report.results import protocol, weights_text
 
 FILES = ("checkpoint.safetensors", "detections.csv", "fold.json", "threshold.json", "training_log.csv")
@@ -44,7 +45,7 @@ def run(inputs, folder, method="cascade", recogniser="cefl", settings=planted.SE
 def test_a_cascade_keeps_all_but_the_emotion(recogniser, inputs, tmp_path):
     run(inputs, tmp_path, recogniser=recogniser)
     made = {path.name for path in tmp_path.iterdir() if path.suffix != ".sha256"}
-    assert made == set(FILES)
+    assert made == {*FILES, cost.NAME} and read_json(tmp_path / cost.NAME)["seconds"] is None  # its spotter's
     videos, events = planted.tables()
     theirs, ours = (read_detections(at / "detections.csv", videos) for at in (inputs.spotter, tmp_path))
     pd.testing.assert_frame_equal(ours.drop(columns="emotion"), theirs.drop(columns="emotion"), check_exact=True)
@@ -77,7 +78,12 @@ def test_str_whole(inputs, tmp_path):
     """No threshold in the world helps on one's own: it is the held-out training subject's (p2)."""
     run(fold.Inputs(flow=inputs.flow), tmp_path, method="str")
     made = {path.name for path in tmp_path.iterdir() if path.suffix != ".sha256"}
-    assert made == set(FILES)
+    assert made == {*FILES, cost.NAME}
+    measured = read_json(tmp_path / cost.NAME)
+    with safe_open(tmp_path / "checkpoint.safetensors", "np") as file:
+        learnt = [name for name in file.keys() if not re.search("scale|running_|num_batches", name)]  # noqa: SIM118
+        assert measured["parameters"] == sum(file.get_tensor(name).size for name in learnt)
+    assert measured["frames"] == planted.STEPS and measured["gflop_per_minute"] > 0
     videos, events = planted.tables()
     found = read_detections(tmp_path / "detections.csv", videos)
     scores = evaluate(videos[videos.video_id == "v1"], events[events.video_id == "v1"], found)

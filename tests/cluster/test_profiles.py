@@ -73,7 +73,7 @@ def test_profiles_agree_in_all_but_their_cluster(name):
     assert shared(name) == shared("slurm") and shared(name)["group-components"]
     block = re.search(r"^# set-resources:\n(#   .*\n)+", (PROFILES / name / "config.yaml").read_text(), re.M)[0]
     gpu = yaml.safe_load(re.sub("^# ", "", block, flags=re.M))["set-resources"]
-    of_network = {"pretrain", "features_part", "folds", "final", "cascade"}
+    of_network = {"pretrain", "features_part", "folds", "final", "cascade", "peer"}
     assert {rule for rule, asked in gpu.items() if "gpu" in asked} == of_network
 
 

@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 import torch
 
-from fedn_pipeline import cli, config, files, tensor_file
+from fedn_pipeline import cli, config, cost, files, tensor_file
 from fedn_pipeline.cascades import str_windows
 from fedn_pipeline.dataset import tables
 from fedn_pipeline.faces import alignment, crops, summary, video
 from fedn_pipeline.features import backbone, cache, flow
 from fedn_pipeline.files import InputError
-from fedn_pipeline.report import methods, provenance, results
+from fedn_pipeline.report import methods, provenance, results, running_costs
 from fedn_pipeline.training import predictions
 
 POSITIONS, STEPS = 200, 40
@@ -107,6 +107,11 @@ KINDS = {
     "detections.csv": (f"{FOLD}/detections.csv", _fold, lambda path: results.read_run(path.parents[2], VIDEOS)),
     "threshold.json": (f"{FOLD}/threshold.json", _fold, lambda path: results.read_run(path.parents[2], VIDEOS)),
     "fold.json": (f"{FOLD}/fold.json", _fold, lambda path: results.read_run(path.parents[2], VIDEOS)),
+    "cost.json": (
+        f"x/{FOLD}/cost.json",
+        lambda path: cost.measured(path, lambda _: None, VIDEOS, inputs=[path.parents[4] / "flow/gap3.h5"]),
+        lambda path: running_costs.of_method(config.validate({}), path.parents[3], VIDEOS, None),
+    ),
     "training_log.csv": (
         f"{FOLD}/training_log.csv",
         lambda path: files.write_csv(path, pd.DataFrame({"step": range(9), "loss": np.linspace(1, 0, 9)})),

@@ -71,6 +71,25 @@ VARIANTS = {
 }
 
 
+def narrower(width):
+    """Parameters that FEDN's segments have less for features of `width` values: attention and the reduction."""
+    return 4 * (512 * 513 - width * (width + 1)) + (2 * 512 + 1) - (2 * width + 1) + 2 * (512 - width) * 512
+
+
+SEGMENTS = r"segments\.(qkv|out|score|reduce)\.\w+"
+MOTION = {  # FEDN on the peers' input
+    "fedn_regions": Difference(
+        {"backbone.name": "regions_gap1", "model.feature_width": 24, "model.input_norm": "training"},
+        reshaped=SEGMENTS, parameters=-narrower(24),
+    ),
+    "fedn_flow": Difference(
+        {"backbone.name": "flow_gap{gap}", "model.feature_width": 432, "model.input_norm": "training"},
+        reshaped=SEGMENTS, parameters=-narrower(432),
+    ),
+}  # fmt: skip
+COMPARED = VARIANTS | MOTION
+
+
 def layer(name):
     return config.read_yaml(FILES / f"{name}.yaml")
 
@@ -123,14 +142,14 @@ def test_every_network_of_the_report_is_compared():
     assert {name for name in rows if config.method(FILES.parent, name) == "fedn"} == set(VARIANTS)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", COMPARED)
 def test_settings_differ_by_the_name_alone(name):
-    assert differences(name) == VARIANTS[name].settings
+    assert differences(name) == COMPARED[name].settings
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", COMPARED)
 def test_parameters_differ_by_the_name_alone(name, shapes):
-    wanted = VARIANTS[name]
+    wanted = COMPARED[name]
     with torch.device("meta"):
         settings, network, _ = built(name)
     own = {key: p.shape for key, p in network.named_parameters()}
@@ -199,6 +218,26 @@ def test_clip_features_replace_segment_attention():
         assert all(torch.equal(a, b) for a, b in zip(network(clips), network(clips, literal=True), strict=True))
 
 
+def test_width_is_what_the_motion_cache_gives():
+    """12 regions, and cells of u, v and strain, at the defaults."""
+    default = config.validate({})
+    assert layer("fedn_regions")["model"]["feature_width"] == 2 * len(default["regions"]["landmarks"])
+    assert layer("fedn_flow")["model"]["feature_width"] == 3 * default["flow"]["feature_size"] ** 2
+
+
+def test_input_norm_of_training_keeps_how_large_a_frame_is():
+    """Twice the motion is another input; LayerNorm, FEDN's own, would take the factor out."""
+    still, moving = torch.randn(1, 1, 24), torch.randn(1, 1, 24)
+    _, network, _ = built("fedn_regions", model=SMALL)
+    norm = network.input_norm
+    assert torch.equal(norm(moving), moving)
+    norm.mean, norm.deviation = torch.full((24,), 0.5), torch.full((24,), 2.0)
+    assert torch.equal(norm(moving), (moving - 0.5) / 2)
+    assert not torch.allclose(norm(2 * still), norm(still))
+    frame = fedn.build(config.validate({"model": {**SMALL, "feature_width": 24}}), CLASSES)[0].input_norm
+    assert torch.allclose(frame(2 * still), frame(still), atol=1e-4)
+
+
 def test_confidence_branch_needs_emotions():
     with pytest.raises(InputError, match=r"model\.confidence_branch: needs model\.recognition"):
         fedn.build(config.validate({"model": {"confidence_branch": True, "recognition": False}}), 1)
@@ -218,6 +257,13 @@ def test_flops_are_the_papers(name, printed):
     assert cost["total"] == pytest.approx(printed, rel=1e-3)
     assert cost["gmac"] == cost["total"] / 2 and cost["total"] == cost["backbone"] + cost["rest"]
     assert cost["parameters"] == {"backbone": 11_176_512, "rest": 23_492_754 + VARIANTS[name].parameters}
+
+
+@pytest.mark.parametrize("name", MOTION)
+def test_flops_of_motion_have_no_backbone(name):
+    cost = flops.count(config.validate(layer(name)))
+    assert cost["backbone"] == 0 and 0 < cost["rest"] < flops.count(config.validate({}))["rest"]
+    assert cost["parameters"] == {"backbone": 0, "rest": 23_492_754 + MOTION[name].parameters}
 
 
 def test_flops_of_i3d():

@@ -1,5 +1,6 @@
 """What LSSNet and LGSNet share: segments from frames and from clips, shapes of all levels, the loss, failures."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,16 @@ def test_failures_have_a_reason(method, features, monkeypatch):
     monkeypatch.setattr(anchored.targets, "_fit", lambda spans, grid, _: (torch.zeros(180, len(spans)).bool(),) * 2)
     with pytest.raises(Failed, match="no prediction answers"):
         module.fit(*planted_segments.task(features, method))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_fewer_training_windows_than_held_out_ones(method, features):
+    """As on a data set of three subjects: one expression in all, whose windows are less than a batch of the others."""
+    _, events = planted_segments.tables()
+    task, inputs = planted_segments.task(features, method, events=events[:1], epochs=1, background_per_positive=0)
+    spotter = METHODS[method][0].fit(task, inputs)
+    assert re.search(r"steps of \d of [1-7] windows", spotter.words)
+    assert np.isfinite(spotter.log[-1]["held_out_loss"])
 
 
 def test_other_expressions_are_neither_target_nor_background(features):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from peers import moving_regions as planted
 
+from fedn_pipeline import cost
 from fedn_pipeline.files import read_json
 from fedn_pipeline.peers import auwgcn, fold, frame_scores, needs, region_steps, task
 
@@ -172,8 +173,13 @@ def test_a_fold_and_its_repetition(path, tmp_path):
         fold.run(videos, events, events.iloc[:0], inputs, "pv0", tmp_path / name, every, 0)
         found.append((tmp_path / name / "detections.csv").read_text())
     assert found[0] == found[1]
-    chosen = read_json(tmp_path / "a/threshold.json")
-    assert chosen["parameters"] == 38_288 and chosen["habit"]["many_to_one"]
+    assert read_json(tmp_path / "a/threshold.json")["habit"]["many_to_one"]
+    measured = read_json(tmp_path / "a/cost.json")
+    assert measured["parameters"] == 38_288 and measured["inputs"] == [f"{path.parent.name}/{path.stem}"]
+    n = videos.n_frames[0]
+    network = auwgcn.Network([np.eye(planted.REGIONS, dtype=np.float32)], frame_scores.OUTPUTS, OWN)
+    of_video = cost.flop(lambda: network.eval()(torch.zeros(1, n, planted.REGIONS, 2)))
+    assert measured["gflop_per_minute"] == pytest.approx(of_video / 1e9 * 1800 / n) and measured["frames"] == n
     assert needs.INPUT["auwgcn"] == needs.REGIONS and needs.gaps(videos, events, events, "pv0", every) == [1]
 
 

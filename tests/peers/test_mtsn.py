@@ -171,3 +171,4 @@ def test_a_failed_fold_is_a_row_with_its_reason(caches, tmp_path):
     fold.run(videos, events, events[:0], given, "p0", tmp_path, SETTINGS, seed=0)
     assert read_json(tmp_path / "fold.json")["training"].startswith("failed: two streams")
     assert len(pd.read_csv(tmp_path / "detections.csv")) == 0
+    assert read_json(tmp_path / "cost.json")["seconds"] is None

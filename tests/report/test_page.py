@@ -11,7 +11,7 @@ import pytest
 from matplotlib import pyplot as plt
 from safetensors.numpy import save_file
 
-from fedn_pipeline import cli, config, sources
+from fedn_pipeline import cli, config, cost, sources
 from fedn_pipeline.faces import alignment, crops
 from fedn_pipeline.files import InputError, sha256
 from fedn_pipeline.report import methods, page, provenance
@@ -38,6 +38,9 @@ def fold(path, video, shift, network):
     (path / "fold.json").write_text(json.dumps(record))
     (path / "threshold.json").write_text(json.dumps({"threshold": 0.5, "protocol": "held_out"}))
     (path / "folds_benchmark.tsv").write_text(f"s\th:m:s\n{10 + shift}\t0\n")
+    measured = {"frames": N_FRAMES, "seconds": 1 + shift, "gflop_per_minute": 50.0, "parameters": 10 + shift}
+    measured |= {"inputs": ["features/net"], "device": "cpu", "threads": 1}
+    (path / cost.NAME).write_text(json.dumps(measured if network else dict.fromkeys(measured)))
     if network:
         LOG.to_csv(path / "training_log.csv", index=False)
         recorded = {"settings": {"training": {"log_every": 7, "epochs": 99}}}
@@ -120,7 +123,7 @@ def test_page_needs_nothing_else_and_hides_nothing(made, data):
     assert "weights missing" in text and "epochs: 99" not in text  # the file's own keys are shown, not those recorded
     assert "config/experiments/iou_loss.yaml" in text and "interval_loss: iou" in text and "0123456789" in text
     assert "iou_loss: the level of stride 64 frames got no positive in 2 of 2 folds" in text
-    assert text.count("<h2>") == 12
+    assert text.count("<h2>") == 13
 
 
 def test_claims_and_costs_reach_the_tables(made):
@@ -128,6 +131,14 @@ def test_claims_and_costs_reach_the_tables(made):
     judged = pd.read_csv(out / "report/tables/claims.csv")
     assert set(judged.claim) == {"DIoU is the best interval loss"} and judged.value[judged.decides].item() > 0
     assert "DIoU is the best interval loss" in text and "no numbers here: giou_loss" in text and "not tested" in text
+    running = pd.read_csv(out / "report/tables/costs.csv").set_index("method")
+    assert running.frames_per_second.to_dict() == pytest.approx({"fedn": N_FRAMES, "iou_loss": N_FRAMES / 7}, rel=1e-5)
+    assert (
+        running.frames_per_second_of_input["fedn"] == pytest.approx(2 * N_FRAMES / 9) and running.fold_s["fedn"] == 10
+    )
+    ranked = pd.read_csv(out / "report/figures/ranking.csv")
+    assert set(ranked.method) == {"fedn", "iou_loss"} and ranked.cost.nunique() == 3
+    assert "Ranking and cost" in text and "GFLOP per minute, input" in text
     ablation = pd.read_csv(out / "report/tables/ablation.csv").set_index("method")
     assert ablation.frames_per_second["fedn"] == pytest.approx(2 * N_FRAMES / 9) and ablation.fold_s["fedn"] == 10
     assert ablation.parameters["fedn"] > 1e7 and ablation.gmac["fedn"] == pytest.approx(

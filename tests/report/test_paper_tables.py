@@ -42,6 +42,22 @@ def test_published_rows_stand_below_ours():
     assert set(table.differences.minus) == {"mine"} and "experiment" not in table.numbers
 
 
+def test_a_peer_stands_above_its_published_row_and_says_where_it_failed():
+    peers = [
+        {**IDENTITY, "method": "spotformer", "metrics": METRICS, "protocol": "x; failed: too short (1 of 2 folds: p)"},
+        {**IDENTITY, "method": "lgsnet", "metrics": {}, "weights": "weights missing"},
+        {**IDENTITY, "method": "lgsnet_resnet18", "metrics": METRICS, "protocol": "x"},
+    ]
+    printed = tables.comparison("performance", results_table(peers), FOUND, {}, "casme2", "annotated").printed
+    assert printed[["Method", "Source"]].to_numpy().tolist()[:5] == [
+        ["spotformer", "ours; failed: too short (1 of 2 folds: p)"],
+        ["SpotFormer", "published"],
+        ["lgsnet", "not run: weights missing"],
+        ["LGSNet", "recomputed"],
+        ["lgsnet_resnet18", "ours"],
+    ]
+
+
 def test_ablation_shows_costs_and_what_could_not_run():
     costs = {"fedn": {"gflop": 466.4, "parameters": 3.5e7}, "i3d": {"gflop": 3420.0}}
     table = tables.comparison("ablation", RESULTS, FOUND, costs, "casme2", "annotated").printed.set_index("Method")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from fedn_pipeline.report import figures, plots, style
+from fedn_pipeline.report import figures, plots, running_costs, style
 
 IOUS = [0.5, 0.75, 0.95]
 KINDS = ("spotting", "detection")
@@ -76,18 +76,41 @@ def close():
     plt.close("all")
 
 
+def running(*costs):
+    return {f"{name}_from_crops": cost for name, cost in zip(running_costs.UNITS, costs, strict=True)}
+
+
 def test_ranking_has_every_cost_and_paired_intervals():
     results = pd.DataFrame({"method": ["fedn", "mdmd"], "spotting_f1": [0.5, 0.4], "spotting_map": [0.2, None]})
     difference = {"method": "fedn", "minus": "mdmd", "metric": "spotting_f1", "value": 0.1, "low": -0.02, "high": 0.3}
     methods = [
-        SimpleNamespace(name="fedn", costs={"parameters": 2e6, "fold_s": 30.0, "gflop": 1.0}),
-        SimpleNamespace(name="mdmd", costs={"parameters": 0.0}),
+        SimpleNamespace(name="fedn", running=running(2e6, 900.0, 30.0)),
+        SimpleNamespace(name="mdmd", running=running(0, 0.0, float("nan"))),
+        SimpleNamespace(name="chance", running={}),
     ]
     found = figures.ranking(results, pd.DataFrame([difference]), methods)
     mdmd = found[found.method == "mdmd"]
-    assert mdmd[["metric", "cost", "value", "at"]].to_numpy().tolist() == [["Spotting F1", "Parameters (M)", 0.4, 0]]
-    assert mdmd[["low", "high"]].to_numpy().ravel() == pytest.approx([0.2, 0.52])  # fedn's less the difference's
-    assert found[found.method == "fedn"]["at"].tolist() == [2, 30, 2, 30] and found.low.isna().sum() == 4
+    names = [f"{name}, from crops" for name in ("Parameters (M)", "GFLOP per minute", "Frames/s")]
+    assert mdmd[["metric", "cost", "value", "at"]].to_numpy().tolist() == [
+        ["Spotting F1", name, 0.4, 0] for name in names[:2]
+    ]
+    assert mdmd[["low", "high"]].to_numpy()[0] == pytest.approx([0.2, 0.52])  # fedn's less the difference's
+    assert found[found.method == "fedn"]["at"].tolist() == [2, 900, 30] * 2 and found.low.isna().sum() == 6
     drawn = plots.ranking(found)
-    assert [axis.get_xlabel() for axis in drawn.axes[2:]] == ["Parameters (M)", "Fold (s)"]
+    assert [axis.get_xlabel() for axis in drawn.axes[3:]] == names
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["fedn", "mdmd"]
+    left, *_ = (tick.get_text() for tick in drawn.axes[3].get_xticklabels())
+    markers = [container.lines[0].get_xdata()[0] for container in drawn.axes[0].containers]
+    assert left == "0" and markers[1] < markers[0] == pytest.approx(2)
+
+
+def test_markers_of_equal_cost_stand_side_by_side():
+    """And the others where they belong, all in order."""
+    places = plots._apart([10.0, 1000.0, 10.0, 1.0, 10.0])
+    assert places[[1, 3]] == pytest.approx([1000, 1]) and places[2] == pytest.approx(10)
+    assert places[0] < places[2] < places[4] < 15
+
+
+def test_numbers_on_a_logarithmic_axis_are_round():
+    assert plots._round(0.04, 30) == pytest.approx([0.1, 1, 10])
+    assert plots._round(20, 200) == pytest.approx([20, 50, 100, 200])

@@ -32,6 +32,8 @@ def test_rows_are_fractions_marked_and_named():
 def test_every_experiment_of_the_paper_has_its_row():
     for experiment, (table, *_) in published.PAPER.items():
         assert experiment in set(published.rows(table, "casme2", "annotated").experiment)
+    for table in published.TABLES:  # and no row of the paper is without an experiment of ours
+        assert "" not in set(published.rows(table, "casme2", "annotated").experiment)
 
 
 def test_differences_and_members():

@@ -32,7 +32,7 @@ def fold(folder, name, tested, rows, plain_split=False, **extra):
     record |= {"training": "focal loss", "plain_split": plain_split}
     (path / "fold.json").write_text(json.dumps(record))
     (path / "threshold.json").write_text(json.dumps({"threshold": 0.5, "protocol": "held_out", **extra}))
-    columns = [*COLUMNS, "draw"] if "draws" in extra else COLUMNS
+    columns = [*COLUMNS, "draw"] if "draws" in extra else [*COLUMNS, "own_score"] if "habit" in extra else COLUMNS
     pd.DataFrame(rows, columns=columns).to_csv(path / "detections.csv", index=False)
 
 
@@ -55,6 +55,27 @@ def test_table_and_differences(tmp_path):
     assert differences.loc["spotting_f1", "value"] == pytest.approx(2 / 3)
     for suffix in (".md", ".tex"):
         assert "good" in (tmp_path / f"set_table{suffix}").read_text()
+
+
+def test_folds_that_failed_are_missed_expressions_and_a_reason(tmp_path):
+    """Of a peer: one fold failed, and then all. Its own protocol is that of the others; each reason stands once."""
+    failed = {"failed": "too few windows", "habit": {}}
+    for name in ("some", "all"):
+        fold(tmp_path / name, "p", ["a"], [], **failed)
+    habit = {"words": "above 0.5", "threshold": 0.5, "many_to_one": False, "annotated_only": False}
+    fold(tmp_path / "some", "q", ["b"], [("b", 50, 69, 0.9, "", 1, 0.9)], failed=None, habit=habit)
+    fold(tmp_path / "all", "q", ["b"], [], **failed)
+    settings = config.validate({"run": {"experiments": ["some", "all"]}, "evaluation": {"bootstrap_draws": 20}})
+    results.run("set", VIDEOS, EVENTS, tmp_path, tmp_path / "set_table", settings)
+    table = pd.read_csv(tmp_path / "set_table.csv").set_index("method")
+    assert table.loc["some", "protocol"] == (
+        "threshold: held_out, focal loss; failed: too few windows (1 of 2 folds: p)"
+    )
+    assert table.loc["all", "protocol"] == "failed: too few windows (2 of 2 folds)"
+    assert table.n_ground_truth.tolist() == [2, 2] and table.tp.tolist() == [1, 0]
+    assert table.loc["some", "own_protocol"] == "above 0.5"
+    assert table.loc["some", "own_spotting_f1"] == table.loc["some", "spotting_f1"] == pytest.approx(2 / 3)
+    assert pd.isna(table.loc["all", "own_spotting_f1"]) and table.loc["all", "spotting_f1"] == 0
 
 
 def test_scores_once_for_the_row_and_every_difference(tmp_path, monkeypatch):

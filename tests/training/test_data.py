@@ -67,3 +67,25 @@ def test_missing_and_damaged_videos_are_named(features):
     features.write_bytes(b"no HDF5")
     with pytest.raises(InputError, match="cannot be read as HDF5"):
         data.load(features, ROLES, CPU)
+
+
+def test_moments_are_of_rows_with_a_face_alone(features):
+    """Mean and deviation of each value over all videos of a role; one that never changes is not divided."""
+    videos = data.load(features, ROLES, CPU)["train"]
+    videos.features[:, 7] = 0.3
+    entries = [cache.read(features, video) for video in ROLES["train"]]
+    rows = np.concatenate([entry.features[entry.valid] for entry in entries]).astype(np.float64)
+    rows[:, 7] = np.float16(0.3)
+    mean, deviation = videos.moments()
+    assert mean.dtype == deviation.dtype == torch.float32
+    assert mean.numpy() == pytest.approx(rows.mean(axis=0), abs=1e-6)
+    wanted = rows.std(axis=0)
+    wanted[7] = 1
+    assert deviation.numpy() == pytest.approx(wanted, rel=1e-6)
+
+
+def test_moments_without_any_face_change_nothing(features):
+    videos = data.load(features, ROLES, CPU)["train"]
+    videos.valid = {video: shown & False for video, shown in videos.valid.items()}
+    mean, deviation = videos.moments()
+    assert not mean.any() and (deviation == 1).all()

@@ -6,14 +6,17 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from fedn_pipeline import config, intervals
 from fedn_pipeline.dataset.tables import ground_truth
 from fedn_pipeline.detection import fold as detection_fold
 from fedn_pipeline.evaluation.metrics import evaluate
 from fedn_pipeline.features import cache
-from fedn_pipeline.files import InputError, checksum_path, sha256
-from fedn_pipeline.training import data, fold, loop, predictions
+from fedn_pipeline.files import InputError, checksum_path, read_json, sha256
+from fedn_pipeline.model import fedn, flops
+from fedn_pipeline.training import data, fold, loop, predictions, split
 
 EMOTIONS = ["anger", "happiness"]
 STEPS, WIDTH = 260, 512
@@ -129,6 +132,21 @@ def test_a_fold_alone_repeats_byte_for_byte(tmp_path):
     assert sha256(first / "checkpoint.safetensors") != sha256(tmp_path / "seed/checkpoint.safetensors")
 
 
+def test_cost_is_that_of_the_test_videos_windows(tmp_path):
+    """In the literal form each window costs what `flops.count` says beside the backbone."""
+    videos, events, features = planted(tmp_path)
+    literal = settings(2, precision="fp32")
+    literal["model"]["form"] = "literal"
+    fold.run(videos, events, events[:0], features, "p0", tmp_path / "fold", literal, seed=0)
+    found, expected = read_json(tmp_path / "fold/cost.json"), flops.count(literal, classes=2)
+    n_windows = len(predictions.read(tmp_path / "fold/predictions.h5")[0]["test"]["v0"].starts)
+    assert found["gflop_per_minute"] == pytest.approx(n_windows * expected["rest"] * 1800 / STEPS)
+    assert found["parameters"] == expected["parameters"]["rest"] and found["frames"] == STEPS and found["seconds"] > 0
+    detection_fold.run(tmp_path / "fold/predictions.h5", videos, events, tmp_path / "fold", literal)
+    decoding = read_json(tmp_path / "fold/detections_cost.json")
+    assert decoding["frames"] == STEPS and decoding["seconds"] > 0 and decoding["parameters"] == 0
+
+
 def test_test_subject_has_no_say(tmp_path):
     """Other labels and emotions of the test subject change neither network nor predictions nor threshold; another face
     (features) of it changes the predictions of itself alone."""
@@ -149,6 +167,40 @@ def test_test_subject_has_no_say(tmp_path):
     for name in ("checkpoint.safetensors", "training_log.csv", "threshold.json"):
         assert sha256(tmp_path / "a" / name) == sha256(tmp_path / "c" / name), name
     assert sha256(tmp_path / "a/predictions.h5") != sha256(tmp_path / "c/predictions.h5")
+
+
+def test_input_norm_comes_from_the_training_videos_and_predictions_use_it(tmp_path):
+    """In the weights of a fold that tests p1 lie mean and deviation of its training videos; a test video four times as
+    large changes nothing of them but its predictions, which are those of features that were scaled beforehand."""
+    videos, events, features = planted(tmp_path)
+    chosen = settings(3)
+    chosen["model"]["input_norm"] = "training"
+    parts = split.split(videos, "subject", "p1", chosen["training"]["held_out_fraction"])
+    fold.run(videos, events, events[:0], features, "p1", tmp_path / "a", chosen, seed=0)
+    weights = load_file(tmp_path / "a/checkpoint.safetensors")
+    rows = np.concatenate([cache.read(features, video).features for video in parts.train]).astype(np.float64)
+    assert "v1" not in parts.train and len(parts.held_out) == 1
+    assert weights["input_norm.mean"].numpy() == pytest.approx(rows.mean(axis=0), abs=1e-5)
+    assert weights["input_norm.deviation"].numpy() == pytest.approx(rows.std(axis=0), rel=1e-5)
+
+    with h5py.File(features, "r+") as file:
+        file["v1/features"][...] *= 4
+    checksum_path(features).unlink()
+    fold.run(videos, events, events[:0], features, "p1", tmp_path / "b", chosen, seed=0)
+    for name in ("checkpoint.safetensors", "training_log.csv"):
+        assert sha256(tmp_path / "a" / name) == sha256(tmp_path / "b" / name), name
+    before, raw = (predictions.read(tmp_path / name / "predictions.h5")[0] for name in "ab")
+    kept, changed = parts.held_out[0], raw["test"]["v1"].logits - before["test"]["v1"].logits
+    assert (raw["held_out"][kept].logits == before["held_out"][kept].logits).all()
+    assert np.abs(changed).max() > 1e-3  # not so with LayerNorm, to which a frame's size is nothing
+
+    network, _ = fedn.build(chosen, len(EMOTIONS))
+    network.load_state_dict(weights)
+    loaded = data.load(features, {"test": ("v1",)}, torch.device("cpu"))["test"]
+    loaded.features = network.input_norm(loaded.features.float())
+    network.input_norm = torch.nn.Identity()
+    _, _, logits = loop.predict(network, loaded, chosen, torch.device("cpu"))["v1"]
+    assert logits == pytest.approx(raw["test"]["v1"].logits, abs=1e-5)
 
 
 def test_features_that_are_not_finite_stop_the_fold(tmp_path):

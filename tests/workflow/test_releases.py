@@ -4,10 +4,12 @@ CAS(ME)^2 runs on rendered stills in place of weights; CAS(ME)^3 on a user's che
 person is split into videos with labels and videos without.
 """
 
+import json
 import os
 import shutil
 
 import miniature
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
@@ -20,6 +22,12 @@ from fedn_pipeline import cli
 from fedn_pipeline.files import checksum_path, write_csv
 
 QUICK = ("--configfile", "config/quick.yaml", "--")  # through every stage, no meaningful numbers
+# Parameters of each peer that needs no weights of the user's, where macro-expressions alone are ground truth.
+PEERS = {
+    "mdmd": 0, "mtsn": 66_209, "lssnet_resnet18": 16_015_890, "lgsnet_resnet18": 23_378_020, "auwgcn": 38_288,
+    "tan": 38_592, "spotformer": 3_168_522,
+}  # fmt: skip
+I3D_PEERS = ["lssnet", "lgsnet"]
 PIXELS = {"casme2": (320, 240), "casme3": (640, 360), "custom": (320, 240)}
 
 
@@ -36,6 +44,36 @@ def truth_of(planted, label_set="annotated"):
     """The planted macro-expressions of a label set."""
     events = planted.events
     return events[(events.expression_type == "macro") & events.label_set.isin(["", label_set])]
+
+
+def check_peers(folder, dataset, planted):
+    """Run every peer beside FEDN: each is a row with numbers, from folds in which it learnt, or says what it lacks."""
+    names = ["fedn", *PEERS, *I3D_PEERS]
+    snakemake(folder, *QUICK[:2], "--config", f"run={{experiments: {names}}}", "--", f"results/{dataset}_table.csv")
+    table = pd.read_csv(folder / f"results/{dataset}_table.csv").set_index("method")
+    assert table.index.tolist() == names
+    assert (table.weights[I3D_PEERS] == "weights missing").all() and table.tp[I3D_PEERS].isna().all()
+    n_frames = pd.read_csv(folder / f"data/{dataset}/videos.csv").set_index("video_id").n_frames
+    for name, parameters in PEERS.items():
+        row, found = table.loc[name], []
+        assert row.n_ground_truth == len(truth_of(planted)) and "failed" not in row.protocol
+        assert row.own_protocol and 0 <= row.own_spotting_f1 <= 1 and 0 <= row.spotting_map <= 1
+        folds = sorted((folder / f"results/{dataset}/annotated/{name}/seed0/folds").iterdir())
+        assert [path.name for path in folds] == sorted(planted.videos.subject.unique())
+        for path in folds:
+            threshold, cost = (json.loads((path / file).read_text()) for file in ("threshold.json", "cost.json"))
+            assert threshold["failed"] is None and cost["parameters"] == parameters and cost["frames"] > 0, path
+            found.append(pd.read_csv(path / "detections.csv"))
+            if name != "mdmd":
+                log = pd.read_csv(path / "training_log.csv")
+                assert log.step.iloc[-1] >= 1 and np.isfinite(log.loss).all(), path
+                assert (
+                    sum(tensor.numel() for tensor in load_file(path / "checkpoint.safetensors").values()) >= parameters
+                )
+        found = pd.concat(found)
+        assert row.n_predictions == found.kept.sum() and row.tp <= row.n_predictions
+        assert len(found) and (found.onset >= 0).all() and (found.offset < found.video_id.map(n_frames)).all()
+        assert (found.onset <= found.offset).all() and found.confidence.between(0, 1).all()
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +125,10 @@ def test_second_call_does_nothing_and_other_labels_train_only(casme2):
     assert len(truth_of(planted)) == len(truth_of(planted, "self_reported"))
 
 
+def test_every_peer_on_casme2(casme2):
+    check_peers(casme2[0], "casme2", casme2[1])
+
+
 def test_casme3_on_a_users_checkpoint(casme2, project):
     """The checkpoint is a pickled file as training scripts leave it: wrapped, prefixed, with another head."""
     folder, planted = project[0], project[1]["casme3"]
@@ -102,6 +144,11 @@ def test_casme3_on_a_users_checkpoint(casme2, project):
     issues = pd.read_csv(folder / "data/casme3/data_issues.csv")
     assert "missing_frame_files" in set(issues.rule)
     assert "Nothing to be done" in snakemake(folder, *QUICK, "results/casme3_table.csv")
+
+
+def test_every_peer_on_casme3(casme2, project):
+    """One of its subjects has no labels: where it chooses the threshold, nothing can be chosen, and the row stands."""
+    check_peers(project[0], "casme3", project[1]["casme3"])
 
 
 BY_TYPE = ("--config", "run={by_type: true, experiments: [mdmd, auwgcn, classic]}", "--")

@@ -3,6 +3,7 @@
 Runs on a copy of the project, so that a module can be edited. One full run is shared by all tests, in their order.
 """
 
+import json
 import re
 import shutil
 
@@ -30,22 +31,25 @@ def test_table_has_a_row_per_method(project):
         "fedn",
         "fedn_by_photograph_strict",
         "blendshapes_by_photograph",
+        "auwgcn",
         "chance",
         "classic",
     ]
     assert list(table.columns[:5]) == ["dataset", "labels", "method", "source", "tp"]
     assert (table.n_ground_truth == 12).all() and (table.source == "ours").all()
     assert (table.loc[table.method != "classic", "n_predictions"] >= 0).all()
-    classic = table[table.method == "classic"].iloc[0]
-    assert pd.isna(classic.detection_map) and pd.isna(classic.recognition_f1_micro)
+    spotters = table[table.method.isin(["auwgcn", "classic"])]
+    assert spotters.detection_map.isna().all() and spotters.recognition_f1_micro.isna().all()
+    assert table.method[table.own_protocol.notna()].tolist() == ["auwgcn"]
     differences = pd.read_csv(project / "results/demo_smallest_table_differences.csv")
-    assert set(differences.minus) == {"fedn_by_photograph_strict", "blendshapes_by_photograph", "chance", "classic"}
+    assert set(differences.minus) == set(table.method) - {"fedn"}
 
 
 def test_page_is_one_file_with_everything(project):
     folder = project / "results/demo_smallest/summary"
     page = (folder / "index.html").read_text()
     assert "fedn_by_photograph_strict" in page and "data:image/" in page
+    assert {"fedn", "auwgcn"} <= set(pd.read_csv(folder / "figures/ranking.csv").method) and "F1, own protocol" in page
     assert not re.search(r"(src|href)=.https?:", page)  # it works without a network
     assert (folder / "contact_sheet.jpg").is_file() and len(list((folder / "timelines").iterdir())) >= 4
 
@@ -89,7 +93,9 @@ def test_fold_alone_is_the_fold_of_the_full_run(project):
         ("training={learning_rate: 0.0002}", {"folds", "detections", "results"}),
         ("evaluation={bootstrap_draws: 60}", {"results"}),
         ("folds={chance_draws: 4}", {"reference", "results"}),
-        ("detections={nms_iou: 0.3}", {"detections", "results"}),
+        ("detections={nms_iou: 0.3}", {"detections", "peer", "results"}),
+        ("auwgcn={epochs: 6}", {"peer", "results"}),
+        ("regions={radius: 0.06}", {"regions_part", "regions", "peer", "results"}),
     ],
 )
 def test_changed_parameter_reruns_what_uses_it(project, change, wanted):
@@ -104,7 +110,7 @@ def test_edited_module_reruns_its_stage(project):
         rules = planned(project, TABLE)
     finally:
         module.write_text(text)
-    assert rules == {"detections", "reference", "results"}  # the references choose thresholds with it too
+    assert rules == {"detections", "reference", "peer", "results"}  # these two choose thresholds with it too
 
 
 def test_misspelt_key_is_refused(project):
@@ -118,10 +124,24 @@ def test_a_bundle_needs_one_more_training_and_a_row_of_the_table(project):
     assert planned(project, target) == {"final", "bundle"}
     for experiment, why in (
         ("fedn_by_photograph_strict", "each fold has a backbone of its own"),
+        ("fedn_regions", "`detect` computes no optical flow"),
         ("multi_rate", "not among run.experiments"),
     ):
         done = run(project, target, "--dry-run", "--config", f"bundle={{experiment: {experiment}}}")
         assert done.returncode != 0 and why in done.stdout + done.stderr
+
+
+def test_fedn_runs_on_the_peers_input(project):
+    """A fold each, on features that come of the flow and region caches; the flow's gap is the fold's own."""
+    folds = FOLDS.replace("/fedn/", "/{}/")
+    snakemake(project, *(f"{folds.format(name)}/s01/detections.csv" for name in ("fedn_regions", "fedn_flow")))
+    for name, backbone in (("fedn_regions", "regions_gap1"), ("fedn_flow", r"flow_gap(4|8|16|24|32|48)")):
+        record = json.loads((project / folds.format(name) / "s01/fold.json").read_text())
+        assert re.fullmatch(backbone, record["backbone"]) and "dis at 112 px" in record["weights_origin"]
+        assert (project / f"data/demo_smallest/features/{record['backbone']}.h5").is_file()
+    assert {path.stem for path in (project / "data/demo_smallest/flow").glob("*.h5")} == {
+        record["backbone"].removeprefix("flow_")
+    }
 
 
 ROWS = [

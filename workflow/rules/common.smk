@@ -39,7 +39,16 @@ I3D = (
 BLENDSHAPES = ("faces.crop_size", "faces.min_confidence", "faces.max_gap_s")
 EMBEDDINGS = {"i3d": ("i3d_extract", I3D), "blendshapes": ("blendshapes", BLENDSHAPES)}  # all others: a ResNet18
 RESNET = "(?!i3d$)[A-Za-z0-9._-]+"  # every backbone but the one of two weights files
+OF_CROPS = f"(?!({needs.FLOW}|{needs.REGIONS})_gap)[A-Za-z0-9._-]+"  # every backbone but those that are motion
 TRUTH = ("dataset.labels", "dataset.expression_types")  # which events are ground truth
+PEER = (  # what every peer depends on, beside its own section
+    *TRUTH,
+    *THRESHOLD,
+    *(f"training.{key}" for key in ("threads", "precision", "held_out_fraction", "held_out_windows")),
+    *(f"folds.{key}" for key in ("method", "group", "held_out")),
+    "windows",
+    "detections",
+)
 BY_EXPERIMENT = (
     "windows",
     "model",
@@ -353,13 +362,19 @@ def by_method(*methods):
     return "|".join(re.escape(name) for name in EXPERIMENTS if method(name) in methods)
 
 
+def _gap(wildcards, every):
+    """The gap of the flow cache that a fold reads, by its training subjects' ground truth."""
+    known, _ = truth(wildcards.dataset, wildcards.labels)
+    return gap_of(videos(wildcards.dataset), known, wildcards.held_out, every)
+
+
 def cascade_sources(wildcards):
     """Files that a cascade or STR reads: features, the spotter's fold, optical flow, crops and weights, by name."""
     dataset, every = wildcards.dataset, resolved(wildcards.dataset, wildcards.experiment)
-    features, found, known = fold_features(wildcards), {}, truth(wildcards.dataset, wildcards.labels)[0]
+    features, found = fold_features(wildcards), {}
     whole, cascade = every["folds"]["method"] == "str", every["cascade"]
     if whole or cascade["recogniser"] == "str":
-        found["flow"] = f"data/{dataset}/flow/gap{gap_of(videos(dataset), known, wildcards.held_out, every)}.h5"
+        found["flow"] = f"data/{dataset}/flow/gap{_gap(wildcards, every)}.h5"
     if not whole:
         found["features"] = features
         spotter = FOLD.format(**{**wildcards, "experiment": cascade["spotter"]})
@@ -430,7 +445,8 @@ def not_run(dataset, experiments):
 
 
 def fold_features(wildcards):
-    """The fold's feature cache; `{column}` in `backbone.name` is the held-out group's value in that column."""
+    """The fold's feature cache; `{column}` in `backbone.name` is the held-out group's value in that column, `{gap}` the
+    gap of its flow."""
     every = resolved(wildcards.dataset, wildcards.experiment)
     group = every["folds"]["group"]
     held_out = next(
@@ -441,8 +457,11 @@ def fold_features(wildcards):
             f"{wildcards.experiment}: no fold `{wildcards.held_out}`: its folds hold out `{group}`; a cascade and its "
             "spotter need the same folds.group"
         )
+    name, columns = every["backbone"]["name"], held_out._asdict()
+    if "{gap}" in name:
+        columns["gap"] = _gap(wildcards, every)
     try:
-        name = every["backbone"]["name"].format(**held_out._asdict())
+        name = name.format(**columns)
     except KeyError as error:
         raise WorkflowError(f"backbone.name: videos.csv has no column {error}") from error
     if not SAFE_NAME.fullmatch(name):

@@ -1,4 +1,5 @@
-# Stage features: the backbone's weights, features, optical flow and flow of regions of batches of videos, merged.
+# Stage features: the backbone's weights, features, optical flow and flow of regions of batches of videos, merged; the
+# latter two as features.
 
 
 rule pretrain:
@@ -118,6 +119,7 @@ rule features:
         "results/{dataset}/benchmarks/features/{backbone}.tsv"
     wildcard_constraints:
         dataset=datasets(lambda every: every["dataset"]["reader"] != "rehearsal"),
+        backbone=OF_CROPS,
     resources:
         mem_mb=1000,
         runtime=merge_minutes,
@@ -229,3 +231,24 @@ rule regions:
         code=code("features/cache.py"),
     shell:
         "fedn-pipeline flow --merge {input.parts:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule motion_features:
+    input:
+        "data/{dataset}/{motion}/gap{gap}.h5",
+    output:
+        "data/{dataset}/features/{motion}_gap{gap}.h5",
+    log:
+        "results/{dataset}/logs/features/{motion}_gap{gap}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/features/{motion}_gap{gap}.tsv"
+    wildcard_constraints:
+        motion=f"{needs.FLOW}|{needs.REGIONS}",
+    resources:
+        mem_mb=1500,
+        runtime=flow_merge_minutes,
+    params:
+        code=code("features/motion.py"),
+        settings=settings("flow.feature_size"),
+    shell:
+        "fedn-pipeline features --motion {input:q} --out {output:q} --settings {params.settings:q} > {log:q} 2>&1"

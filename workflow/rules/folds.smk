@@ -12,6 +12,7 @@ rule folds:
             "checkpoint.safetensors",
             "training_log.csv",
             "predictions.h5",
+            "cost.json",
             "fold.json",
         ),
     log:
@@ -41,7 +42,7 @@ rule detections:
         events="data/{dataset}/events.csv",
         predictions=f"{FOLD}/predictions.h5",
     output:
-        multiext(f"{FOLD}/", "detections.csv", "threshold.json"),
+        multiext(f"{FOLD}/", "detections.csv", "threshold.json", "detections_cost.json"),
     log:
         f"{FOLD}/detections.log",
     benchmark:
@@ -66,7 +67,7 @@ rule reference:
         events="data/{dataset}/events.csv",
         features=fold_features,
     output:
-        multiext(f"{FOLD}/", "detections.csv", "threshold.json", "fold.json"),
+        multiext(f"{FOLD}/", "detections.csv", "threshold.json", "cost.json", "fold.json"),
     log:
         f"{FOLD}/reference.log",
     benchmark:
@@ -100,6 +101,7 @@ rule cascade:
             "training_log.csv",
             "detections.csv",
             "threshold.json",
+            "cost.json",
             "fold.json",
         ),
     log:
@@ -149,6 +151,7 @@ rule peer:
             "training_log.csv",
             "detections.csv",
             "threshold.json",
+            "cost.json",
             "fold.json",
         ),
     log:
@@ -166,9 +169,7 @@ rule peer:
         code=code("peers/fold.py"),
         sources=peer_arguments,
         folder=subpath(output[0], parent=True),
-        settings=lambda wildcards: settings(
-            *TRUTH, *THRESHOLD, "windows", "model", "training", "folds", "detections", method(wildcards.experiment)
-        )(wildcards),
+        settings=lambda wildcards: settings(*PEER, method(wildcards.experiment))(wildcards),
     shell:
         "fedn-pipeline folds --videos {input.videos:q} --events {input.events:q} {params.sources:q}"
         " --held-out {wildcards.held_out:q} --seed {wildcards.seed:q} --out {params.folder:q}"
