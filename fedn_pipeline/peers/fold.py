@@ -7,14 +7,14 @@ any video of the fold. Thresholds are chosen here, as for every method: on held-
 import numpy as np
 import pandas as pd
 
-from fedn_pipeline import __version__, compute, cost, intervals, tensor_file
+from fedn_pipeline import __version__, compute, cost, tensor_file
 from fedn_pipeline.detection import fold as detection_fold
-from fedn_pipeline.detection.candidates import COLUMNS, frames, missing_share
+from fedn_pipeline.detection.candidates import COLUMNS
 from fedn_pipeline.features import cache
 from fedn_pipeline.files import InputError, write_csv
 from fedn_pipeline.peers import auwgcn, lgsnet, lssnet, mdmd, mtsn, spotformer, tan
 from fedn_pipeline.peers.habits import OWN_SCORE
-from fedn_pipeline.peers.task import Failed, Spotter, Task
+from fedn_pipeline.peers.task import Failed, Spotter, Task, detections
 from fedn_pipeline.training.classes import check_positives
 from fedn_pipeline.training.record import write_record
 from fedn_pipeline.training.split import split
@@ -33,22 +33,6 @@ SHARED = {
     "training": ("threads", "precision", "held_out_fraction", "held_out_windows"),
     "folds": ("method", "group", "held_out"),
 }
-
-
-def detections(spotter, videos, settings):
-    """detections.csv's rows of `videos` with column OWN_SCORE; `settings` is section `detections`."""
-    tables = [pd.DataFrame(columns=[*COLUMNS, OWN_SCORE])]
-    for video in videos.itertuples():
-        spans, confidence, own = spotter.spot(video.video_id)
-        keep = confidence >= settings["confidence_floor"]
-        keep[keep] &= missing_share(spans[keep], spotter.valid(video.video_id)) <= settings["max_missing_share"]
-        onset, offset = frames(intervals.to_source_axis(spans[keep], video.fps), video.n_frames)
-        table = pd.DataFrame({
-            "video_id": video.video_id, "onset": onset, "offset": offset, "confidence": confidence[keep],
-            "emotion": "", OWN_SCORE: own[keep],
-        })  # fmt: skip
-        tables.append(table.drop_duplicates(["onset", "offset", "confidence"]))
-    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
 
 
 def run(videos, events, others, inputs, held_out, folder, settings, seed):

@@ -9,7 +9,7 @@ four directions of the flow from the frame k before; how much longer that flow i
 an interval reaches k to both sides. Differs: DIS flow of the aligned crop, cached at 42 px (theirs: Farneback or
 TV-L1); the flow over 2k is the sum of the two over k, which aligned crops allow; theirs takes runs above the threshold
 and widens them. k: half the mean length of the fold's training expressions, of macro and micro each its own where both
-are ground truth, as theirs: what the two curves give is joined.
+are ground truth, as theirs; then what the two curves give is joined, each by its own threshold on held-out subjects.
 
 Own protocol: threshold mean + p (max - mean) per video, with the one p that is best on the whole data set (theirs: one
 for each type).
@@ -18,9 +18,10 @@ for each type).
 import numpy as np
 
 from fedn_pipeline.cascades.gap import half_length
+from fedn_pipeline.detection.threshold import choose_threshold
 from fedn_pipeline.features import cache
 from fedn_pipeline.peers import curves, habits, needs
-from fedn_pipeline.peers.task import Spotter
+from fedn_pipeline.peers.task import Spotter, detections
 
 
 def difference(before, after, settings):
@@ -69,23 +70,39 @@ def curve(entry, gap, settings):
 
 def fit(task, inputs):
     """A Spotter: nothing is trained; k of each type comes from the training subjects' labels, by needs.py."""
-    known = task.events[task.events.video_id.isin(task.parts.train)]
-    halves = sorted((half_length(task.videos, table) for table in needs.by_type(known)), reverse=True)
+    train, theirs = task.parts.train, task.videos[task.videos.video_id.isin(task.parts.held_out)]
+    of_types = [part for part in needs.by_type(task.events) if part.video_id.isin(train).any()]
+    of_types = [(half_length(task.videos, part[part.video_id.isin(train)]), part) for part in of_types]
+    of_types.sort(key=lambda pair: -pair[0])
     gaps = sorted(inputs.motion, reverse=True)
-    gaps += gaps[-1:] * (len(halves) - len(gaps))  # where flow.gaps offers but one, both types have it
+    gaps += gaps[-1:] * (len(of_types) - len(gaps))  # where flow.gaps offers but one, both types have it
 
     def valid(video):
         starts = cache.read_valid(inputs.motion[gaps[-1]], video)
         return starts | np.roll(starts, gaps[-1])  # a step shows a face if a flow starts or ends there
 
-    def of_type(video, half, gap):
+    def of_type(video, half, gap, limit):
         height = curve(cache.read(inputs.motion[gap], video), gap, task.own)
         spans, heights = curves.around_peaks(height, half, round(half))
         usual = max(float(np.median(height[height > 0])) if (height > 0).any() else 0.0, task.own["least"])
-        return spans, heights / (heights + usual), curves.relative(heights, height)
+        return spans, heights / (heights + limit * usual), curves.relative(heights, height)
+
+    def limit_of(half, gap, truth):
+        """How many times its usual height a curve of one type has at the threshold that is best for that type."""
+        alone = Spotter(lambda video: of_type(video, half, gap, 1), valid, {}, {}, [], "", 0)
+        found, evaluation = detections(alone, theirs, task.settings["detections"]), task.settings["evaluation"]
+        chosen = choose_threshold(found, truth, theirs, evaluation["iou"], evaluation["fallback_threshold"])
+        return chosen["threshold"] / (1 - chosen["threshold"])
+
+    # One threshold serves both curves, so each is measured by its own.
+    several = len(of_types) > 1
+    chosen = [
+        (half, gap, limit_of(half, gap, truth) if several else 1)
+        for (half, truth), gap in zip(of_types, gaps, strict=True)
+    ]
 
     def spot(video):
-        found = [of_type(video, half, gap) for half, gap in zip(halves, gaps, strict=True)]
+        found = [of_type(video, *settings) for settings in chosen]
         return tuple(np.concatenate(part) for part in zip(*found, strict=True))
 
     habit = habits.Habit("mean + p (max - mean) per video, p best on all test subjects").as_dict()

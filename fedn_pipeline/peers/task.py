@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from fedn_pipeline import intervals
+from fedn_pipeline.detection.candidates import COLUMNS, frames, missing_share
 from fedn_pipeline.features import cache
+from fedn_pipeline.peers.habits import OWN_SCORE
 
 
 class Failed(Exception):
@@ -69,3 +72,19 @@ class Spotter:
     log: list
     words: str
     parameters: int
+
+
+def detections(spotter, videos, settings):
+    """detections.csv's rows of `videos` with column OWN_SCORE; `settings` is section `detections`."""
+    tables = [pd.DataFrame(columns=[*COLUMNS, OWN_SCORE])]
+    for video in videos.itertuples():
+        spans, confidence, own = spotter.spot(video.video_id)
+        keep = confidence >= settings["confidence_floor"]
+        keep[keep] &= missing_share(spans[keep], spotter.valid(video.video_id)) <= settings["max_missing_share"]
+        onset, offset = frames(intervals.to_source_axis(spans[keep], video.fps), video.n_frames)
+        table = pd.DataFrame({
+            "video_id": video.video_id, "onset": onset, "offset": offset, "confidence": confidence[keep],
+            "emotion": "", OWN_SCORE: own[keep],
+        })  # fmt: skip
+        tables.append(table.drop_duplicates(["onset", "offset", "confidence"]))
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)

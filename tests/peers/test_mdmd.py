@@ -64,18 +64,27 @@ def test_each_type_has_its_own_k_and_both_are_joined(flow, tmp_path):
     short = planted.write(tmp_path / "gap4.h5", dict.fromkeys(planted.VIDEOS, planted.expressions()), 4, noise=0.02)
     videos, macro = planted.tables()
     micro = planted.tables((8,) * 3, "micro")[1]
-    both = mdmd.fit(
-        planted.task("mdmd", SETTINGS, videos, pd.concat([macro, micro])), Inputs(motion={4: short, GAP: flow})
-    )
+    both_types = planted.task("mdmd", SETTINGS, videos, pd.concat([macro, micro]))
+    both = mdmd.fit(both_types, Inputs(motion={4: short, GAP: flow}))
     alone = mdmd.fit(planted.task("mdmd", SETTINGS, videos, micro, macro), Inputs(motion={4: short}))
-    long, brief = spotter(flow, videos, macro).spot("v0"), alone.spot("v0")
-    for joined, one, other in zip(both.spot("v0"), long, brief, strict=True):
-        assert np.array_equal(joined, np.concatenate([one, other]))
+    one_type = spotter(flow, videos, macro)
+    long, brief = one_type.spot("v0"), alone.spot("v0")
+    spans, confidence, own = both.spot("v0")
+    assert np.array_equal(spans, np.concatenate([long[0], brief[0]]))
+    assert np.array_equal(own, np.concatenate([long[2], brief[2]]))
     inner = slice(1, -1)  # the first and the last may end with the video
     assert set(np.diff(long[0][inner])[:, 0]) == {33} and set(np.diff(brief[0][inner])[:, 0]) == {9}
-    assert (both.words, alone.words) == tuple(
-        f"no training; k {k} steps from the training subjects" for k in ("16 and 4", "4")
-    )
+    assert [found.words.split("k ")[1].split(" steps")[0] for found in (both, alone)] == ["16 and 4", "4"]
+
+    # The threshold that is best for a type on the held-out subject stands at 0.5 of its scale; the order stays.
+    wanted, theirs = [], videos[videos.video_id == "v2"]
+    for found, events in ((one_type, macro), (alone, micro)):
+        table = fold.detections(found, theirs, SETTINGS["detections"])
+        best = choose_threshold(table, events, theirs)["threshold"]
+        before = found.spot("v0")[1]
+        wanted.append(before * (1 - best) / (before * (1 - best) + best * (1 - before)))
+        assert np.array_equal(wanted[-1] > 0.5, before > best)
+    assert confidence == pytest.approx(np.concatenate(wanted))
 
 
 def test_a_steady_translation_is_no_expression(tmp_path):
