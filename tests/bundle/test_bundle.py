@@ -58,7 +58,11 @@ def test_it_is_the_final_model_with_what_its_use_needs(name, request):
 
 @pytest.mark.parametrize(
     "model, names, width",
-    [({"recognition": False}, [""], 1), ({"confidence_branch": True}, ["anger", "happiness", "objectness"], 3)],
+    [
+        ({"recognition": False}, [""], 1),
+        ({"confidence_branch": True}, ["anger", "happiness", "objectness"], 3),
+        ({"input_norm": "training"}, ["anger", "happiness"], 2),
+    ],
 )
 def test_variants_of_the_network(tmp_path, model, names, width):
     every = planted_results.settings(model=model)
