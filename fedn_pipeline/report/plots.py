@@ -135,14 +135,14 @@ def _apart(values):
 
 
 def _round(least, most):
-    """Round numbers from `least` to `most`, each once or twice a decade, or more where that gives fewer than three."""
-    for parts in ((1,), (1, 3), (1, 2, 5)):
-        decades = range(int(np.floor(np.log10(least))), int(np.ceil(np.log10(most))) + 1)
-        ticks = [part * 10.0**decade for decade in decades for part in parts]
-        ticks = [tick for tick in ticks if 0.8 * least <= tick <= 1.25 * most]
-        if len(ticks) > 2:
-            break
-    return ticks
+    """Round numbers from `least` to `most`: powers of ten, or, within a decade and a half, some of one distance."""
+    if least == most:
+        ticks = [least]
+    elif most / least > 30:
+        ticks = 10.0 ** np.arange(np.floor(np.log10(least)), np.log10(most) + 1)
+    else:
+        ticks = MaxNLocator(4).tick_values(least, most)
+    return [float(tick) for tick in ticks if 0.8 * least <= tick <= 1.25 * most]
 
 
 def _logarithmic(axis, costs):
@@ -180,6 +180,7 @@ def ranking(table):
                 axis.errorbar(at, one.value, error, label=one.method, elinewidth=1, capsize=2, zorder=3, **style)
             axis.axhline(scores.value.iloc[0], color="#888888", ls="--", lw=0.8)
             _curves(axis, 1.06 * top)
+            axis.set_ylim(-0.03 * top)  # a marker at 0 is whole
     for axis, cost in zip(axes[-1], costs, strict=True):
         axis.set_xlabel(cost)
     for axis, metric in zip(axes[:, 0], metrics, strict=True):

@@ -113,4 +113,5 @@ def test_markers_of_equal_cost_stand_side_by_side():
 
 def test_numbers_on_a_logarithmic_axis_are_round():
     assert plots._round(0.04, 30) == pytest.approx([0.1, 1, 10])
-    assert plots._round(20, 200) == pytest.approx([20, 50, 100, 200])
+    assert plots._round(43, 139) == pytest.approx([50, 75, 100, 125, 150])
+    assert plots._round(2, 2) == [2]
