@@ -8,6 +8,7 @@ import pytest
 from fedn_pipeline import config
 from fedn_pipeline.detection.threshold import choose_threshold
 from fedn_pipeline.features import cache
+from fedn_pipeline.files import read_json
 from fedn_pipeline.peers import fold, mdmd
 from fedn_pipeline.peers.task import Inputs
 
@@ -107,3 +108,11 @@ def test_a_video_shorter_than_two_gaps_has_no_peak_above_the_floor(tmp_path):
     videos, events = planted.tables()
     found = spotter(path, videos.assign(n_frames=30), events)
     assert not len(fold.detections(found, videos.assign(n_frames=30), SETTINGS["detections"]))
+
+
+def test_without_a_network_a_fold_costs_time_alone(flow, tmp_path):
+    videos, events = planted.tables()
+    fold.run(videos, events, events[:0], Inputs(motion={GAP: flow}), "p0", tmp_path, SETTINGS, seed=0)
+    measured = read_json(tmp_path / "cost.json")
+    assert measured["parameters"] == measured["gflop_per_minute"] == 0 and measured["seconds"] > 0
+    assert measured["frames"] == planted.STEPS and measured["inputs"] == [f"{flow.parent.name}/gap16"]

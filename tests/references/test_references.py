@@ -1,11 +1,13 @@
 """Chance has the training subjects' statistics; classic finds a change and has no emotion."""
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
 from fedn_pipeline import config
 from fedn_pipeline.features import cache
+from fedn_pipeline.files import read_json
 from fedn_pipeline.references import chance, classic, fold
 
 SETTINGS = config.validate({})["folds"]
@@ -79,3 +81,20 @@ def test_no_reference_proposes_intervals_mostly_without_a_face():
     valid[40:60] = False
     table = pd.DataFrame({"video_id": "v0", "onset": [40, 40, 90], "offset": [78, 80, 95]})
     assert fold.without_missing(table, videos, {"v0": valid}, 0.5).offset.tolist() == [80, 95]
+
+
+def test_cost_of_classic_is_time_alone_and_of_chance_not_measured(tmp_path):
+    videos, events = tables(4, seconds=20)
+    videos["subject"], events = videos.video_id, events[events.offset < 600]
+    with h5py.File(tmp_path / "part.h5", "w") as file:
+        for number, video in enumerate(videos.video_id):
+            rows = np.random.default_rng(number).normal(size=(600, 8)).astype(np.float16)
+            cache.write_group(file, video, cache.Features(rows, np.ones(600, dtype=bool), {"frame_stride": 1}))
+    cache.merge([tmp_path / "part.h5"], tmp_path / "net.h5")
+    for method in ("chance", "classic"):
+        every = config.validate({"folds": {"method": method}})
+        fold.run(videos, events, tmp_path / "net.h5", "v1", tmp_path / method, every, 0)
+    assert set(read_json(tmp_path / "chance/cost.json").values()) == {None}
+    measured = read_json(tmp_path / "classic/cost.json")
+    assert measured["frames"] == 600 and measured["parameters"] == measured["gflop_per_minute"] == 0
+    assert measured["seconds"] > 0 and measured["inputs"] == [f"{tmp_path.name}/net"]

@@ -43,6 +43,15 @@ def test_roles_are_parts_of_one_tensor_and_hold_the_cache_exactly(features):
             assert (videos.valid[video] == np.repeat(entry.valid, 2)).all()
 
 
+def test_some_of_the_videos_in_another_order(features):
+    train = data.load(features, ROLES, CPU)["train"]
+    part = train.of(["g", "c"])
+    assert part.ids == ("g", "c") and part.n_steps.tolist() == [2 * 299, 2 * 64] and part.row_stride == 2
+    rows = [cache.read(features, video).features for video in part.ids]
+    assert part.features.numpy().tobytes() == np.concatenate(rows).tobytes() and set(part.valid) == {"g", "c"}
+    assert train.of(ROLES["train"]) is train
+
+
 def test_each_video_is_read_once_and_no_second_copy_of_all_is_held(features, monkeypatch):
     read, plain = [], cache.read
     monkeypatch.setattr(cache, "read", lambda path, video: read.append(video) or plain(path, video))
