@@ -41,7 +41,8 @@ case $command in
         : > "$out/alignment/$video.csv"; : > "$out/crops/$video.mp4"
         echo '{"left_out": null}' > "$out/alignment/$video.json" ;;
     features) : > "$out"; : > "$out.sha256" ;;
-    folds) cd "$out"; : > checkpoint.safetensors; : > training_log.csv; : > predictions.h5; : > cost.json; : > fold.json ;;
+    folds)
+        cd "$out"; : > checkpoint.safetensors; : > training_log.csv; : > predictions.h5; : > cost.json; : > fold.json ;;
     detections) cd "$out"; : > detections.csv; : > threshold.json; : > detections_cost.json ;;
     results) for name in .csv .md .tex _differences.csv; do : > "$out$name"; done ;;
     *) : > "$out" ;;
