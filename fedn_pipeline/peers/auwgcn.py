@@ -145,9 +145,10 @@ def learn(task, inputs, build, decide):
         return frame_scores.loss(network(part.flow[rows].to(device))[..., inner], part, rows[:, inner], kinds, own)
 
     def curve():
+        if not len(held_out.start):  # an empty batch would be one, too
+            return {"held_out_loss": np.nan}
         batches = torch.arange(len(held_out.start)).split(own["batch_size"])
-        losses = [float(loss_of(chosen, held_out)) for chosen in batches]
-        return {"held_out_loss": float(np.mean(losses)) if losses else np.nan}
+        return {"held_out_loss": float(np.mean([float(loss_of(chosen, held_out)) for chosen in batches]))}
 
     try:
         log = train(

@@ -183,6 +183,12 @@ def test_a_fold_and_its_repetition(path, tmp_path):
     assert needs.INPUT["auwgcn"] == needs.REGIONS and needs.gaps(videos, events, events, "pv0", every) == [1]
 
 
+def test_held_out_subjects_without_an_expression_have_no_loss(path):
+    _, events = planted.tables()
+    spotter = auwgcn.fit(*planted.job(path, "auwgcn", ("v0",), events=events[events.video_id == "v0"], epochs=1))
+    assert np.isfinite(spotter.log[-1]["loss"]) and np.isnan(spotter.log[-1]["held_out_loss"])
+
+
 def test_failures_say_why(path):
     _, events = planted.tables()
     with pytest.raises(task.Failed, match=r"no expression of the training subjects$"):
