@@ -18,18 +18,27 @@ def measured(path, predict, videos, parameters=0, inputs=(), device="cpu", threa
     """Write what `predict(videos)` takes into `path`; what it gives.
 
     `videos`: rows of videos.csv, with video_id, n_frames and fps, whose frames count on the 30 fps axis. With
-    `parameters`, those of its networks, FLOP are counted in a call with the first video alone, which also warms up
-    what is measured. `inputs`: the caches that it reads; `device` and `threads`: what it computes on.
+    `parameters`, those of its networks, FLOP are counted in a call with the first video alone in which there are any (a
+    face), null where there is none; that also warms up what is measured. `inputs`: the caches that it reads; `device`
+    and `threads`: what it computes on.
     """
     steps = [intervals.n_steps(video.n_frames, video.fps) for video in videos.itertuples()]
     minutes = [n / intervals.FEATURE_FPS / 60 for n in steps]
-    gflop = flop(lambda: predict(videos[:1])) / 1e9 / minutes[0] if parameters else 0.0
+    gflop = _gflop_per_minute(predict, videos, minutes) if parameters else 0.0
     start = time.perf_counter()
     found = predict(videos)
     seconds = time.perf_counter() - start
     values = (sum(steps), seconds, sum(steps) / seconds, gflop, parameters, [*map(cache_name, inputs)])
     files.write_json(path, dict(zip(FIELDS, (*values, str(device), threads), strict=True)))
     return found
+
+
+def _gflop_per_minute(predict, videos, minutes):
+    """GFLOP of predicting the first video in which the network has something to do, per minute; None without one."""
+    for place, length in enumerate(minutes):
+        if found := flop(lambda place=place: predict(videos[place : place + 1])):
+            return found / 1e9 / length
+    return None
 
 
 def unknown(path):

@@ -33,6 +33,18 @@ def test_flop_of_a_known_network_per_minute_and_frames_of_the_common_axis(tmp_pa
     assert record["device"] == "cpu" and record["threads"] == 2 and set(record) == set(cost.FIELDS)
 
 
+def test_flop_are_of_a_video_that_shows_a_face(tmp_path):
+    layer = nn.Linear(4, 5)
+
+    def predict(part):
+        return [layer(torch.zeros(10, 4)) for video in part.video_id if video == "b"]
+
+    cost.measured(tmp_path / "cost.json", predict, VIDEOS, 25)
+    assert read_json(tmp_path / "cost.json")["gflop_per_minute"] == pytest.approx(2 * 10 * 20 / 1e9 / (100 / 1800))
+    cost.measured(tmp_path / "cost.json", predict, VIDEOS[:1], 25)
+    assert read_json(tmp_path / "cost.json")["gflop_per_minute"] is None
+
+
 def test_without_a_network_nothing_is_counted_and_nothing_runs_twice(tmp_path):
     calls = []
     assert cost.measured(tmp_path / "cost.json", lambda part: calls.append(len(part)) or 7, VIDEOS) == 7

@@ -15,6 +15,7 @@ from torchvision.ops import sigmoid_focal_loss
 
 from fedn_pipeline import compute, intervals
 from fedn_pipeline.cascades.fit import fit as run
+from fedn_pipeline.detection.candidates import missing_share
 from fedn_pipeline.detection.nms import nms
 from fedn_pipeline.files import InputError
 from fedn_pipeline.model import geometry
@@ -72,6 +73,7 @@ class Anchored:
 
     def __init__(self, task, inputs, network):
         self.own, self.windows, self.device = task.own, task.settings["windows"], task.device
+        self.max_missing_share = task.settings["detections"]["max_missing_share"]
         self.precision = compute.choose_precision(task.settings["training"]["precision"], task.device)
         roles = {role: ids for role in ROLES if (ids := getattr(task.parts, role))}
         self.loaded = data.load(inputs.features, roles, task.device)
@@ -108,6 +110,8 @@ class Anchored:
         spans = (cut.start[:, None, None] + cut.rate[:, None, None] * spans).reshape(-1, 2)
         spans = spans.clip(0, videos.n_steps[0])
         possible = np.flatnonzero((intervals.length(spans) > 0) & (confidence >= self.own["confidence_floor"]))
+        # What lies in frames without a face takes nobody's place.
+        possible = possible[missing_share(spans[possible], self.valid(video)) <= self.max_missing_share]
         kept = possible[nms(spans[possible], confidence[possible], self.own["nms_iou"])][: self.own["top"]]
         return spans[kept], confidence[kept], confidence[kept]
 

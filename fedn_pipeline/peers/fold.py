@@ -35,6 +35,14 @@ SHARED = {
 }
 
 
+def _check(task):
+    """Raise Failed if nobody shows an expression to learn from: videos left out may have had the only ones."""
+    try:
+        check_positives(task.events, task.parts, task.label, recognition=False)
+    except InputError as error:
+        raise Failed(str(error)) from error
+
+
 def run(videos, events, others, inputs, held_out, folder, settings, seed):
     """Write `detections.csv`, `threshold.json`, `fold.json`, `cost.json`, `checkpoint.safetensors`, `training_log.csv`.
 
@@ -48,12 +56,12 @@ def run(videos, events, others, inputs, held_out, folder, settings, seed):
     left_out = cache.left_out(inputs.first, videos.video_id)
     parts = split(videos, folds["group"], held_out, settings["training"]["held_out_fraction"], left_out)
     label = f"{method} without {held_out}"
-    check_positives(events, parts, label, recognition=False)
     generator = np.random.default_rng(seed)
     task = Task(videos, events, others, parts, settings, settings[method], generator, device, label)
     test, theirs = (videos[videos.video_id.isin(ids)] for ids in (parts.test, parts.held_out))
     failed = None
     try:
+        _check(task)
         spotter = METHODS[method].fit(task, inputs)
         found = [
             cost.measured(

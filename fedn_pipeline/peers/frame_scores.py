@@ -72,3 +72,13 @@ def intervals_of(onset, offset, apex, least, mean, own):
     score = (onset[first] * offset[last] * apex[at])[keep]
     kept = nms(spans, score, own["nms_iou"])
     return spans[kept], score[kept], apex[at[keep]][kept]
+
+
+def own_scores(apex, score, kinds, own):
+    """What the published protocol keeps: apex probability `[k]`, 0 beyond the `most` best-scored of a kind."""
+    kept = np.zeros(len(apex))
+    for kind in np.unique(kinds):
+        candidates = np.flatnonzero((kinds == kind) & (apex > own["apex_threshold"]))
+        best = candidates[np.argsort(-score[candidates], kind="stable")[: own["most"]]]
+        kept[best] = apex[best]
+    return kept

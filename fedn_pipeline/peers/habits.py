@@ -20,12 +20,15 @@ class Habit:
 
     `threshold`: that of OWN_SCORE, None: the one that is best on the test subjects, all folds pooled. `many_to_one`:
     every ground truth that some prediction reaches is a true positive, so that one prediction may stand for several
-    (precision may even exceed 1, as in LGSNet's code). `annotated_only`: videos without ground truth do not count.
+    (precision may even exceed 1, as in LGSNet's code). `every_hit`: every prediction that reaches some ground truth is
+    a true positive, so that several may count for one (recall and F1 may exceed 1, as in AUW-GCN's code).
+    `annotated_only`: videos without ground truth do not count.
     """
 
     words: str
     threshold: float | None = None
     many_to_one: bool = False
+    every_hit: bool = False
     annotated_only: bool = False
 
     def as_dict(self):
@@ -47,8 +50,12 @@ def f1(detections, events, habit, iou):
     cuts = np.array([habit.threshold]) if habit.threshold is not None else np.unique(score)[::-1]
     # By the method's own score: with one-to-one matching a lower threshold only adds to the end of the ranking.
     ranked = detections.assign(confidence=score)
-    one_to_one = match(ranked, events, [iou])[0] != UNMATCHED
-    right = _reached(ranked, events, iou) if habit.many_to_one else score[one_to_one]  # scores of true positives
+    if habit.many_to_one:
+        right = _reached(ranked, events, iou)  # scores of true positives
+    elif habit.every_hit:
+        right = score[_hits(ranked, events, iou)]
+    else:
+        right = score[match(ranked, events, [iou])[0] != UNMATCHED]
     values = 2 * _at_least(cuts, right) / np.maximum(1, _at_least(cuts, score) + len(events))
     best = int(np.argmax(values))
     return float(values[best]), float(cuts[best])
@@ -72,3 +79,16 @@ def _reached(detections, events, iou):
             best.append(np.where(hit, found.confidence.to_numpy(), -np.inf).max(axis=1))
     best = np.concatenate([np.zeros(0), *best])
     return best[np.isfinite(best)]
+
+
+def _hits(detections, events, iou):
+    """Which of the detections reach some ground truth of their video, `[n]` bool."""
+    found = np.zeros(len(detections), dtype=bool)
+    truths = dict(tuple(events.groupby("video_id")))
+    for video, rows in detections.groupby("video_id").indices.items():
+        if video in truths:
+            part, truth = detections.iloc[rows], truths[video]
+            spans = intervals.half_open(part.onset.to_numpy(), part.offset.to_numpy())
+            wanted = intervals.half_open(truth.onset.to_numpy(), truth.offset.to_numpy())
+            found[rows] = (intervals.pairwise_iou(spans, wanted) >= iou).any(axis=1)
+    return found

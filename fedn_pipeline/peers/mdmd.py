@@ -62,9 +62,11 @@ def curve(entry, gap, settings):
             if len(part):
                 before, after = (entry.features[steps, :2].astype(np.float32) for steps in (part, part + gap))
                 found[part + gap] = difference(before, after, settings)
-    apart = max(1, gap - 1)
-    steps = np.arange(n)
-    sides = (found[np.maximum(steps - apart, 0)] + found[np.minimum(steps + apart, n - 1)]) / 2
+    apart = min(max(1, gap - 1), n)
+    # The mean of both sides, or of the one that is measured: at a video's ends, and where a face comes or goes.
+    around, beside = np.pad(found, apart), np.pad(measured, apart).astype(np.int64)
+    known = beside[: -2 * apart] + beside[2 * apart :]
+    sides = (around[: -2 * apart] + around[2 * apart :]) / np.maximum(1, known)
     return np.where(measured, np.maximum(found - sides, 0), 0)
 
 
@@ -74,12 +76,12 @@ def fit(task, inputs):
     of_types = [part for part in needs.by_type(task.events) if part.video_id.isin(train).any()]
     of_types = [(half_length(task.videos, part[part.video_id.isin(train)]), part) for part in of_types]
     of_types.sort(key=lambda pair: -pair[0])
-    gaps = sorted(inputs.motion, reverse=True)
-    gaps += gaps[-1:] * (len(of_types) - len(gaps))  # where flow.gaps offers but one, both types have it
+    gaps = [min(inputs.motion, key=lambda gap, half=half: abs(gap - half)) for half, _ in of_types]
+    shortest = min(inputs.motion)
 
     def valid(video):
-        starts = cache.read_valid(inputs.motion[gaps[-1]], video)
-        return starts | np.roll(starts, gaps[-1])  # a step shows a face if a flow starts or ends there
+        starts = cache.read_valid(inputs.motion[shortest], video)
+        return starts | np.roll(starts, shortest)  # a step shows a face if a flow starts or ends there
 
     def of_type(video, half, gap, limit):
         height = curve(cache.read(inputs.motion[gap], video), gap, task.own)
@@ -92,6 +94,8 @@ def fit(task, inputs):
         alone = Spotter(lambda video: of_type(video, half, gap, 1), valid, {}, {}, [], "", 0)
         found, evaluation = detections(alone, theirs, task.settings["detections"]), task.settings["evaluation"]
         chosen = choose_threshold(found, truth, theirs, evaluation["iou"], evaluation["fallback_threshold"])
+        if not chosen["spotting_f1"]:
+            return 1  # they show nothing of this type that could say
         return chosen["threshold"] / (1 - chosen["threshold"])
 
     # One threshold serves both curves, so each is measured by its own.

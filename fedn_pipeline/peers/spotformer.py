@@ -13,8 +13,9 @@ of the score, which ranks alike; every apex is a candidate, not those above 0.5 
 later; overlapping intervals of the two kinds leave one; lengths come from the training subjects; a kind that the run
 does not ask for is not trained.
 
-Own protocol: apex probability above 0.5, at most 5 intervals of a kind in a video. Its code also takes, for each test
-subject, the epoch that is best on him: not imitated, the last one counts.
+Own protocol: apex probability above 0.5, at most 5 intervals of a kind in a video; here of what NMS has left of all
+candidates, where its code removes those of up to 0.5 before. Its code also takes, for each test subject, the epoch that
+is best on him: not imitated, the last one counts.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from fedn_pipeline.cascades.fit import fit as train
 from fedn_pipeline.detection.nms import nms
 from fedn_pipeline.features import cache
 from fedn_pipeline.peers import habits, region_steps
-from fedn_pipeline.peers.frame_scores import APEX, INSIDE, binary, intervals_of, probabilities
+from fedn_pipeline.peers.frame_scores import APEX, INSIDE, binary, intervals_of, own_scores, probabilities
 from fedn_pipeline.peers.region_steps import KINDS
 from fedn_pipeline.peers.spotformer_network import SpotFormer, contrastive
 from fedn_pipeline.peers.task import Failed, Spotter
@@ -106,16 +107,6 @@ def loss(outputs, embeddings, targets, kinds, own):
         }
         total = total + sum(weights[name] * part for name, part in parts.items())
     return total
-
-
-def own_scores(apex, score, kinds, own):
-    """What the published protocol keeps: apex probability `[k]`, 0 beyond the `most` best-scored of a kind."""
-    kept = np.zeros(len(apex))
-    for kind in np.unique(kinds):
-        candidates = np.flatnonzero((kinds == kind) & (apex > own["apex_threshold"]))
-        best = candidates[np.argsort(-score[candidates], kind="stable")[: own["most"]]]
-        kept[best] = apex[best]
-    return kept
 
 
 def fit(task, inputs):

@@ -87,7 +87,7 @@ def of_method(settings, folder, videos, benchmarks):
         "device": "; ".join(sorted({f"{fold['device']}, {fold['threads']} thread(s)" for fold in folds})),
     }
     for what in COUNTED:
-        found[what] = np.mean([fold[what] for fold in folds])
+        found[what] = np.mean([fold[what] for fold in folds if fold[what] is not None] or [np.nan])
         found[what + OF_INPUT] = np.mean([sum(network[name][what] for name in fold["inputs"]) for fold in folds])
         found[what + FROM_CROPS] = found[what] + found[what + OF_INPUT]
     per_frame = {"": own, OF_INPUT: before, FROM_CROPS: before + own}

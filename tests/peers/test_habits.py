@@ -52,6 +52,15 @@ def test_several_predictions_of_one_ground_truth_are_one_true_positive():
     assert score(habits.Habit("", many_to_one=True), late) == pytest.approx((2 * 1 / (2 + 2), 0.8))
 
 
+def test_every_prediction_that_hits_may_count():
+    """AUW-GCN's code asks of every prediction whether it hits: two of one ground truth are two true positives."""
+    many = [("a", 0, 9, 0.9), ("a", 0, 8, 0.8), ("a", 1, 9, 0.7), ("b", 0, 9, 0.6), ("c", 0, 9, 0.6)]
+    events = pd.DataFrame([("a", 0, 9), ("d", 0, 9)], columns=EVENTS.columns)
+    assert score(habits.Habit("", 0.5, every_hit=True), many, events) == pytest.approx((2 * 3 / (5 + 2), 0.5))
+    assert score(habits.Habit("", 0.75, every_hit=True), many[:3], events[:1])[0] == pytest.approx(2 * 2 / (2 + 1))
+    assert score(habits.Habit("", 0.5), many, events)[0] == pytest.approx(2 * 1 / (5 + 2))
+
+
 def test_without_predictions_or_ground_truth():
     assert score(habits.Habit(""), []) == (0.0, None)
     assert score(habits.Habit(""), [], EVENTS[:0]) == (None, None)

@@ -101,6 +101,29 @@ def test_a_steady_translation_is_no_expression(tmp_path):
     assert not len(fold.detections(found, planted.tables()[0], SETTINGS["detections"]).query("confidence > 0.5"))
 
 
+def test_ends_of_a_video_and_of_a_face_are_no_peaks(tmp_path):
+    """On noise alone the curve is as low there, where only one side is measured, as anywhere."""
+    still = dict.fromkeys(planted.VIDEOS, np.zeros(planted.STEPS))
+    entry = cache.read(planted.write(tmp_path / "gap16.h5", still, GAP, noise=0.3), "v0")
+    gone = slice(planted.STEPS // 2, planted.STEPS // 2 + 10)
+    entry.valid[gone] = False
+    found = mdmd.curve(entry, GAP, SETTINGS["mdmd"])
+    measured = np.zeros(len(found), dtype=bool)
+    measured[GAP:] = entry.valid[:-GAP] & entry.valid[GAP:]
+    places = np.flatnonzero(measured)
+    edge = np.abs(places[:, None] - np.flatnonzero(~measured)).min(axis=1) < GAP - 1
+    assert not found[~measured].any() and 10 < edge.sum() < len(edge) - 10
+    assert found[places[edge]].mean() < 3 * found[places[~edge]].mean()
+
+
+def test_a_type_that_only_a_left_out_video_shows_leaves_the_other(flow, tmp_path):
+    """The workflow, which cannot know, has offered a k for each."""
+    short = planted.write(tmp_path / "gap4.h5", dict.fromkeys(planted.VIDEOS, planted.expressions()), 4)
+    offered = mdmd.fit(planted.task("mdmd", SETTINGS, *planted.tables()), Inputs(motion={4: short, GAP: flow}))
+    alone = spotter(flow, *planted.tables())
+    assert all(np.array_equal(*pair) for pair in zip(offered.spot("v0"), alone.spot("v0"), strict=True))
+
+
 def test_a_video_shorter_than_two_gaps_has_no_peak_above_the_floor(tmp_path):
     moved = dict.fromkeys(planted.VIDEOS, planted.expressions()[:30])
     path = planted.write(tmp_path / "gap16.h5", moved, GAP)

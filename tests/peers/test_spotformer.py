@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from fedn_pipeline import compute, config, intervals
 from fedn_pipeline.detection.threshold import choose_threshold
 from fedn_pipeline.features import cache
-from fedn_pipeline.peers import fold, needs, spotformer, task
+from fedn_pipeline.peers import fold, frame_scores, needs, spotformer, task
 from fedn_pipeline.peers import spotformer_network as network
 from fedn_pipeline.training.split import Split
 
@@ -187,7 +187,7 @@ def test_own_protocol_keeps_the_best_of_a_kind():
         np.array([0.1, 0.3, 0.2, 0.9, 0.05]),
         np.array([0, 0, 0, 0, 1]),
     )
-    kept = spotformer.own_scores(apex, score, kinds, {**DEFAULT, "most": 2})
+    kept = frame_scores.own_scores(apex, score, kinds, {**DEFAULT, "most": 2})
     assert kept.tolist() == [0, 0.8, 0.7, 0, 0.6]
 
 
