@@ -211,3 +211,18 @@ def test_experiments_name_their_input():
         assert own["folds"]["method"] == other["folds"]["method"] == method
         assert own["backbone"]["name"] == "i3d" and own["model"]["clip_features"]
         assert other["backbone"]["name"] == config.resolve(CONFIG, "custom")["backbone"]["name"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_frames_without_a_face_take_nobody_s_place(method, features):
+    """Of a video without a face but for its first expression, at most one interval is asked for, and that is there."""
+    made, inputs = planted_segments.task(features, method, epochs=1, top=1)
+    spotter = METHODS[method][0].fit(made, inputs)
+    valid = spotter.valid("v3")
+    first, whole = slice(20, 64), spotter.spot("v3")[0]
+    shown = valid.copy()
+    valid[:], valid[first] = False, True  # in place: what the spotter reads
+    spans, confidence, _ = spotter.spot("v3")
+    valid[:] = shown
+    assert len(whole) == len(spans) == len(confidence) == 1
+    assert intervals.intersection(spans, np.array([[20.0, 64.0]]))[0] >= intervals.length(spans)[0] / 2

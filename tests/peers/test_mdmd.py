@@ -124,6 +124,15 @@ def test_a_type_that_only_a_left_out_video_shows_leaves_the_other(flow, tmp_path
     assert all(np.array_equal(*pair) for pair in zip(offered.spot("v0"), alone.spot("v0"), strict=True))
 
 
+def test_a_fold_whose_training_videos_show_nothing_is_a_failed_row(flow, tmp_path):
+    """As where the only expressions lie in a video left out, of which the workflow does not know."""
+    videos, events = planted.tables()
+    only_tested = events[events.video_id == "v0"]
+    fold.run(videos, only_tested, events[:0], Inputs(motion={GAP: flow}), "p0", tmp_path, SETTINGS, 0)
+    assert "no expression" in read_json(tmp_path / "threshold.json")["failed"]
+    assert pd.read_csv(tmp_path / "detections.csv").empty and read_json(tmp_path / "fold.json")["test_videos"] == ["v0"]
+
+
 def test_a_video_shorter_than_two_gaps_has_no_peak_above_the_floor(tmp_path):
     moved = dict.fromkeys(planted.VIDEOS, planted.expressions()[:30])
     path = planted.write(tmp_path / "gap16.h5", moved, GAP)
