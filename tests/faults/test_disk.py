@@ -85,7 +85,7 @@ def test_a_disk_without_room_for_another_file(commands, prepared, tmp_path):
         for number in range(2):
             (folder / str(number)).touch()
         said = message(commands.run(*prepared["detections"].arguments, cwd=folder))
-    assert "out/threshold.json: cannot be written: No space left on device" in said
+    assert "out/detections_cost.json: cannot be written: No space left on device" in said
 
 
 def test_a_read_only_output(name, commands, prepared, tmp_path):

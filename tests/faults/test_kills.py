@@ -8,6 +8,7 @@ import time
 
 import pytest
 from faults import killing, small
+from faults.commands import content
 from workflow.project import run, snakemake
 
 from fedn_pipeline import files
@@ -21,10 +22,10 @@ NOT_COMPARED = {".log", ".tsv"}  # times and speeds
 
 
 def everything(folder):
-    """`{path: bytes}` of all that a run has made."""
+    """`{path: bytes}` of all that a run has made; of a measurement the names of its fields."""
     found = (path for name in ("data", "results") for path in (folder / name).rglob("*"))
     return {
-        str(path.relative_to(folder)): path.read_bytes()
+        str(path.relative_to(folder)): content(path)
         for path in found
         if path.is_file() and path.suffix not in NOT_COMPARED and path.name != "README.md"
     }
