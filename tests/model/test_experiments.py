@@ -139,7 +139,7 @@ def shapes():
 
 def test_every_network_of_the_report_is_compared():
     rows = config.validate({})["report"]["experiments"]
-    assert {name for name in rows if config.method(FILES.parent, name) == "fedn"} == set(VARIANTS)
+    assert {name for name in rows if config.method(FILES.parent, name) == "fedn"} == set(COMPARED)
 
 
 @pytest.mark.parametrize("name", COMPARED)
