@@ -7,6 +7,7 @@ nothing else, to the bytes of a run without a cluster.
 
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -16,6 +17,7 @@ import pytest
 from workflow.project import REPOSITORY, copied, run, snakemake
 
 pytestmark = pytest.mark.skipif(os.environ.get("FEDN_SLURM") != "1", reason="minutes, and root: set FEDN_SLURM=1")
+DEMO = "config/datasets/demo_smallest.yaml"
 TABLE = "results/demo_smallest_table.csv"
 FOLDS = "results/demo_smallest/annotated/fedn/seed0/folds"
 KILLED, BLOCKED = "s01", "s02"
@@ -71,7 +73,7 @@ def first(tmp_path_factory):
     (project / "profile").mkdir()
     profile = project / "workflow/profiles/slurm/config.yaml"
     (project / "profile/config.yaml").write_text(with_gpu(profile.read_text()))
-    demo = project / "config/datasets/demo_smallest.yaml"
+    demo = project / DEMO
     demo.write_text(demo.read_text().replace(" auwgcn,", ""))  # a fold like others, and no time for four more
     (project / FOLDS / BLOCKED / "checkpoint.safetensors/in the way").mkdir(parents=True)
     script, watch = REPOSITORY / "tests/cluster/slurm.sh", Watch(project)
@@ -130,6 +132,7 @@ def test_second_call_makes_what_is_missing_to_the_bytes_of_a_local_run(first, tm
     assert "Nothing to be done" in snakemake(project, TABLE)  # without the profile too
 
     local = copied(tmp_path_factory.mktemp("local"))
+    shutil.copy(project / DEMO, local / DEMO)
     started = time.perf_counter()
     snakemake(local, TABLE)
     local_s = time.perf_counter() - started
